@@ -1,0 +1,37 @@
+# VENV=path uses another environment, for a second clone say: torch alone is gigabytes.
+VENV ?= .venv
+PYTHON ?= python3
+# Named after what is to be installed: made again when that changes, shared by clones that agree.
+STAMP := $(VENV)/.cifar2-$(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1)
+# Stages call plain `python`, as in an activated environment.
+RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
+
+.PHONY: help setup repro test lint clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+
+setup: $(STAMP)  ## make $(VENV) and install what requirements.txt pins
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is too old: Python 3.11 or newer is needed (PYTHON=path)" >&2; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --disable-pip-version-check -r requirements.txt -e .
+	rm -f $(VENV)/.cifar2-*
+	touch $@
+
+repro: setup  ## run the pipeline: download, filter, train, evaluate, plot
+	$(RUN) dvc repro
+
+test: setup  ## run the tests
+	$(RUN) pytest
+
+lint: setup  ## check style and types
+	$(RUN) ruff format --check
+	$(RUN) ruff check
+	$(RUN) mypy
+
+clean:  ## remove data, models and scratch (not DVC's cache, nor the environment)
+	rm -rf data models plots/mistakes.png dvc_plots .mypy_cache .pytest_cache .ruff_cache
+	find src stages tests -name __pycache__ -exec rm -rf {} +
