@@ -1,0 +1,36 @@
+"""Which device a run computes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cifar2 import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def resolve(name: str) -> torch.device:
+    """Return the device that the setting `train.device` stands for on this machine.
+
+    Args:
+        name: "cpu", "cuda", "cuda:N", "mps", or "auto" for the first of cuda, mps, cpu here.
+
+    Raises:
+        UserError: if this machine does not have that device.
+    """
+    import torch  # here: to check `cpu` against a machine takes no torch
+
+    here = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        here.append("mps")
+    here.append("cpu")
+    if name == "auto":
+        return torch.device(here[0])
+    if name == "cuda" and here[0] == "cuda:0":
+        return torch.device("cuda:0")
+    if name not in here:
+        raise UserError(
+            f"train.device: {name!r} is not on this machine, which has: {', '.join(here)}"
+        )
+    return torch.device(name)

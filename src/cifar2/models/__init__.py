@@ -1,0 +1,52 @@
+"""The architectures: one file each, named as `model.name`, imported when it is asked for.
+
+A file holds one public class, spelt as the file but for capitals (`netres.py`: `NetRes`), and
+imports no other architecture, so that a change to one network concerns that one alone.
+Every network maps float images [N, 3, 32, 32] to logits [N, num_classes].
+
+This module imports no torch, so that asking for the names costs nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def list_models() -> list[str]:
+    """Return the names that `get_model` takes, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def get_model(name: str, num_classes: int = 2, **config: Any) -> nn.Module:
+    """Build an architecture with freshly drawn weights (from torch's global generator).
+
+    Args:
+        name: one of `list_models()`.
+        num_classes: how many logits the network gives.
+        config: what the architecture takes beside that; see `config_keys`.
+
+    Raises:
+        ValueError: if there is no such architecture.
+        TypeError: if it does not take one of `config`.
+    """
+    return _model_class(name)(num_classes, **config)
+
+
+def config_keys(name: str) -> list[str]:
+    """Return the names of the settings that an architecture takes beside `num_classes`."""
+    parameters = inspect.signature(_model_class(name)).parameters
+    return [key for key in parameters if key != "num_classes"]
+
+
+def _model_class(name: str) -> type[nn.Module]:
+    if name not in list_models():
+        raise ValueError(f"{name!r} is no model; models: {', '.join(list_models())}")
+    module = import_module(f"{__name__}.{name}")
+    model_class: type[nn.Module] = {key.lower(): value for key, value in vars(module).items()}[name]
+    return model_class
