@@ -1,0 +1,37 @@
+"""The wide network with dropout and batch normalisation."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Net1(nn.Module):
+    """`netwidth` with dropout, then batch normalisation, behind each convolution.
+
+    38,482 parameters at 32 channels, two classes.
+
+    Source: *Deep Learning with PyTorch* (2020), section 8.5.2, its two regularisations at once.
+
+    Shapes: [N, 3, 32, 32] → conv1, pool [N, n_chans1, 16, 16]
+    → conv2, pool [N, n_chans1 // 2, 8, 8] → fc1 [N, 32] → fc2 [N, num_classes].
+    """
+
+    def __init__(self, num_classes: int = 2, n_chans1: int = 32, dropout: float = 0.4) -> None:
+        super().__init__()
+        n_chans2 = n_chans1 // 2
+        self.conv1 = nn.Conv2d(3, n_chans1, kernel_size=3, padding=1)
+        self.conv1_dropout = nn.Dropout2d(dropout)
+        self.conv1_batchnorm = nn.BatchNorm2d(n_chans1)
+        self.conv2 = nn.Conv2d(n_chans1, n_chans2, kernel_size=3, padding=1)
+        self.conv2_dropout = nn.Dropout2d(dropout)
+        self.conv2_batchnorm = nn.BatchNorm2d(n_chans2)
+        self.fc1 = nn.Linear(n_chans2 * 8 * 8, 32)
+        self.fc2 = nn.Linear(32, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1_batchnorm(self.conv1_dropout(self.conv1(x)))
+        x = F.max_pool2d(torch.tanh(x), 2)
+        x = self.conv2_batchnorm(self.conv2_dropout(self.conv2(x)))
+        x = F.max_pool2d(torch.tanh(x), 2)
+        x = torch.tanh(self.fc1(x.flatten(1)))
+        return self.fc2(x)

@@ -1,0 +1,32 @@
+"""The chapter's network with a third convolution."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class NetDepth(nn.Module):
+    """Three convolutions, relu; 16,130 parameters at 32 channels, two classes.
+
+    Source: *Deep Learning with PyTorch* (2020), section 8.5.3.
+
+    Shapes: [N, 3, 32, 32] → conv1, pool [N, n_chans1, 16, 16]
+    → conv2, pool [N, n_chans1 // 2, 8, 8] → conv3, pool [N, n_chans1 // 2, 4, 4]
+    → fc1 [N, 32] → fc2 [N, num_classes].
+    """
+
+    def __init__(self, num_classes: int = 2, n_chans1: int = 32) -> None:
+        super().__init__()
+        n_chans2 = n_chans1 // 2
+        self.conv1 = nn.Conv2d(3, n_chans1, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(n_chans1, n_chans2, kernel_size=3, padding=1)
+        self.conv3 = nn.Conv2d(n_chans2, n_chans2, kernel_size=3, padding=1)
+        self.fc1 = nn.Linear(n_chans2 * 4 * 4, 32)
+        self.fc2 = nn.Linear(32, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(torch.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(torch.relu(self.conv2(x)), 2)
+        x = F.max_pool2d(torch.relu(self.conv3(x)), 2)
+        x = torch.relu(self.fc1(x.flatten(1)))
+        return self.fc2(x)

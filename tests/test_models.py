@@ -1,0 +1,119 @@
+"""The nine architectures."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cifar2.models import config_keys, get_model, list_models
+
+# The table of parameters for two classes, at the defaults of params.yaml.
+PARAMETERS = {
+    "net": 18_090,
+    "net1": 38_482,
+    "netbn": 38_482,
+    "netdepth": 16_130,
+    "netdropout": 38_386,
+    "netres": 16_130,
+    "netresdeep": 159_330,
+    "netwidth": 38_386,
+    "vgg": 3_834_178,
+}
+
+
+def count(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def test_the_list_is_the_table() -> None:
+    assert list_models() == sorted(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_and_shapes(name: str) -> None:
+    assert count(get_model(name)) == PARAMETERS[name]
+    for num_classes in (2, 10):
+        logits = get_model(name, num_classes)(torch.zeros(3, 3, 32, 32))
+        assert logits.shape == (3, num_classes)
+
+
+def test_depth_and_sharing_of_the_residual_network() -> None:
+    assert count(get_model("netresdeep", n_blocks=100)) == 994_530
+    shared = get_model("netresdeep", n_blocks=100, shared_blocks=True)
+    assert count(shared) == 75_810
+    assert shared.state_dict().keys() == get_model("netresdeep", n_blocks=100).state_dict().keys()
+
+
+@pytest.mark.parametrize("name", [n for n in PARAMETERS if "n_chans1" in config_keys(n)])
+def test_width(name: str) -> None:
+    model = get_model(name, n_chans1=10)
+    assert model.get_parameter("conv1.weight").shape == (10, 3, 3, 3)
+    assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
+
+
+def test_what_each_model_takes() -> None:
+    assert config_keys("net") == []
+    assert config_keys("net1") == ["n_chans1", "dropout"]
+    assert config_keys("netresdeep") == ["n_chans1", "n_blocks", "shared_blocks"]
+
+
+def test_an_unknown_model_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'\.\./x' is no model; models: net, net1"):
+        get_model("../x")
+
+
+def test_dropout_drops_whole_channels_in_training_alone() -> None:
+    torch.manual_seed(0)
+    model = get_model("netdropout", dropout=0.5)
+    images = torch.randn(4, 3, 32, 32)
+    assert not torch.equal(model.train()(images), model(images))
+    assert torch.equal(model.eval()(images), model(images))
+
+
+def test_the_skip_adds_the_input_of_conv3() -> None:
+    model = get_model("netres")
+    nn.init.zeros_(model.get_parameter("conv3.weight"))
+    nn.init.zeros_(model.get_parameter("conv3.bias"))
+    images = torch.randn(4, 3, 32, 32)
+    x = images
+    for conv in (model.get_submodule("conv1"), model.get_submodule("conv2")):
+        x = F.max_pool2d(torch.relu(conv(x)), 2)
+    x = torch.relu(model.get_submodule("fc1")(F.max_pool2d(x, 2).flatten(1)))
+    torch.testing.assert_close(model(images), model.get_submodule("fc2")(x))
+
+
+def test_the_residual_blocks_start_as_the_book_has_them() -> None:
+    block = get_model("netresdeep").get_submodule("resblocks.3")
+    assert (block.get_parameter("batch_norm.weight") == 0.5).all()
+    assert (block.get_parameter("batch_norm.bias") == 0).all()
+    spread = block.get_parameter("conv.weight").std().item()
+    assert spread == pytest.approx((2 / (32 * 9)) ** 0.5, rel=0.05)  # He et al. (2015)
+
+
+class ChapterNet(nn.Module):
+    """The baseline as the chapter's reader types it: its state_dict and ours are one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, kernel_size=3, padding=1)
+        self.act1 = nn.Tanh()
+        self.pool1 = nn.MaxPool2d(2)
+        self.conv2 = nn.Conv2d(16, 8, kernel_size=3, padding=1)
+        self.act2 = nn.Tanh()
+        self.pool2 = nn.MaxPool2d(2)
+        self.fc1 = nn.Linear(8 * 8 * 8, 32)
+        self.act3 = nn.Tanh()
+        self.fc2 = nn.Linear(32, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.pool1(self.act1(self.conv1(x)))
+        out = self.pool2(self.act2(self.conv2(out)))
+        out = out.view(-1, 8 * 8 * 8)
+        return self.fc2(self.act3(self.fc1(out)))
+
+
+def test_a_state_dict_of_the_chapter_loads_and_means_the_same() -> None:
+    theirs, ours = ChapterNet(), get_model("net")
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    images = torch.randn(5, 3, 32, 32)
+    torch.testing.assert_close(ours(images), theirs(images))
