@@ -1,0 +1,218 @@
+"""The drawn stand-in for CIFAR-2 on a machine that can reach no copy of CIFAR-10.
+
+Silhouettes of airplanes and birds in random pose, size and colour, on sky, cloud, sea or foliage,
+with twigs or wires across and noise over all. The drawing uses + - * / and square roots of
+float32 alone, which IEEE 754 rounds the same way everywhere, so every machine draws the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cifar2 import UserError, files
+
+FILE = "synthetic.npz"  # what it is called in data/raw
+CLASSES = ("airplane", "bird")
+TRAIN_PER_CLASS, VAL_PER_CLASS = 5_000, 1_000
+SEED = 20_090_408
+
+_CHUNK = 250  # images drawn at a time: their planes stay in the processor's cache
+
+Array = NDArray[np.float32]
+Uniform = Callable[..., Array]
+
+_Y, _X = (axis.astype(np.float32) for axis in np.mgrid[:32, :32])
+# Sky, cloud, sea, foliage: the colour, and how rough it is at three scales.
+_PALETTE = np.array(
+    [[0.45, 0.62, 0.85], [0.75, 0.77, 0.80], [0.22, 0.38, 0.50], [0.30, 0.42, 0.24]], np.float32
+)
+_AMPLITUDES = np.array(
+    [[0.08, 0.03, 0.01], [0.20, 0.12, 0.03], [0.06, 0.14, 0.04], [0.12, 0.15, 0.22]], np.float32
+)
+_SEA = 2
+# How far each ground reaches into [0, 1): airplanes are over sky with probability 0.5, …
+_GROUNDS = {"airplane": (0.50, 0.80, 0.90), "bird": (0.15, 0.30, 0.45)}
+
+
+class Drawings(NamedTuple):
+    """images: uint8 [N, 3, 32, 32], RGB; labels: int64 [N], an index into CLASSES."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+def write(path: Path) -> None:
+    """Draw both sets and write them to one .npz file (37 MB; takes a few seconds)."""
+    train = draw(TRAIN_PER_CLASS, SEED)
+    val = draw(VAL_PER_CLASS, SEED + 1)
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        train_images=train.images,
+        train_labels=train.labels,
+        val_images=val.images,
+        val_labels=val.labels,
+    )
+    files.write(path, buffer.getvalue())
+
+
+def read(path: Path, name: str) -> Drawings:
+    """Return the "train" or the "val" set that `write` wrote.
+
+    Raises:
+        UserError: if the file holds anything else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return Drawings(content[f"{name}_images"], content[f"{name}_labels"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: is not the stand-in ({error}); `dvc repro -f download`"
+        ) from error
+
+
+def draw(per_class: int, seed: int) -> Drawings:
+    """Draw `per_class` images of each class, airplanes and birds in turn."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    labels = np.arange(2 * per_class, dtype=np.int64) % 2
+    images = np.empty((2 * per_class, 3, 32, 32), np.uint8)
+    for start in range(0, len(labels), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        images[chunk] = _draw_chunk(rng, labels[chunk] == 1)
+    return Drawings(images, labels)
+
+
+def _draw_chunk(rng: np.random.Generator, is_bird: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    def uniform(low: float, high: float, *shape: int) -> Array:
+        """Draw float32 [chunk, *shape], by default one number an image: [chunk, 1, 1]."""
+        sample = rng.random((len(is_bird), *(shape or (1, 1))), np.float32)
+        return sample * np.float32(high - low) + np.float32(low)
+
+    # Airplanes keep to the sky and birds to the trees, mostly.
+    likely = np.where(is_bird[:, None], _GROUNDS["bird"], _GROUNDS["airplane"])
+    ground = (uniform(0, 1, 1) >= likely).sum(axis=1)
+    base = _PALETTE[ground] + uniform(-0.15, 0.15, 3)
+    image = base[:, :, None, None] + _texture(uniform, ground)[:, None]
+
+    airplane, bird = _airplane(uniform), _bird(uniform)
+    shape = np.where(is_bird[:, None, None], bird, airplane)
+    contrast = np.where(uniform(-1, 1) < 0, np.float32(-1), np.float32(1)) * uniform(0.25, 0.6)
+    colour = (base[:, :, None] + contrast + uniform(-0.12, 0.12, 3, 1))[..., None]
+    image = image + shape[:, None] * (colour + _octave(uniform, 5, 5)[:, None] * 0.25 - image)
+
+    for _ in range(2):  # a wire or a twig in some images, at the edge or across
+        wire = _stroke(
+            uniform(0, 31), uniform(-8, 8), uniform(0, 31), uniform(24, 40), uniform(0.2, 0.8)
+        )
+        wire = wire * (uniform(0, 1) < 0.12)
+        image = image + wire[:, None] * (uniform(0, 1, 3, 1)[..., None] - image)
+
+    # The sum of four uniform draws stands in for a normal one, which would take a logarithm.
+    grain = uniform(-1, 1, 3, 32, 32)
+    for _ in range(3):
+        grain = grain + uniform(-1, 1, 3, 32, 32)
+    image = image + grain * uniform(0.01, 0.06, 1, 1, 1)
+    return (np.clip(image, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+
+
+def _texture(uniform: Uniform, ground: NDArray[np.int64]) -> Array:
+    """Return each ground's brightness about its colour, [chunk, 32, 32]."""
+    gradient = (_Y / 31 - np.float32(0.5)) * uniform(-0.3, 0.3)
+    coarse, middle, fine = _AMPLITUDES[ground].T[:, :, None, None]
+    waves = np.where(
+        (ground == _SEA)[:, None, None], _octave(uniform, 17, 3), _octave(uniform, 9, 9)
+    )
+    return (
+        gradient
+        + coarse * _octave(uniform, 3, 3)
+        + middle * waves
+        + fine * _octave(uniform, 17, 17)
+    )
+
+
+def _octave(uniform: Uniform, rows: int, columns: int) -> Array:
+    """Return smooth noise in [-1, 1]: a random grid, interpolated to [chunk, 32, 32]."""
+    grid = uniform(-1, 1, rows, columns)
+    y, x = _Y[:, 0] * ((rows - 1) / 32), _X[0] * ((columns - 1) / 32)
+    top, left = y.astype(np.int64), x.astype(np.int64)
+    down, right = (y - top)[:, None].astype(np.float32), (x - left).astype(np.float32)
+    lines = grid[:, top] * (1 - down) + grid[:, top + 1] * down
+    return lines[:, :, left] * (1 - right) + lines[:, :, left + 1] * right
+
+
+def _pose(uniform: Uniform) -> Callable[..., Array]:
+    """Choose place, size and direction; return a stroke in the body's own coordinates."""
+    x, y, size = uniform(12, 19), uniform(12, 19), uniform(8, 13)
+    # A rational point on the unit circle: to the right or left, at most 33 degrees up or down.
+    t, turn = uniform(-0.3, 0.3), np.where(uniform(-1, 1) < 0, np.float32(-1), np.float32(1))
+    cos, sin = turn * (1 - t * t) / (1 + t * t), turn * 2 * t / (1 + t * t)
+    tilt = uniform(0.5, 1)  # seen at an angle, the body's width is foreshortened
+
+    def stroke(
+        along0: Array, across0: Array, along1: Array, across1: Array, radius: Array
+    ) -> Array:
+        (a0, a1), (b0, b1) = (
+            (along0 * size, along1 * size),
+            (across0 * size * tilt, across1 * size * tilt),
+        )
+        return _stroke(
+            x + a0 * cos - b0 * sin,
+            y + a0 * sin + b0 * cos,
+            x + a1 * cos - b1 * sin,
+            y + a1 * sin + b1 * cos,
+            radius * size,
+        )
+
+    return stroke
+
+
+def _airplane(uniform: Uniform) -> Array:
+    """Return how much of each pixel an airplane covers, [chunk, 32, 32]."""
+    stroke = _pose(uniform)
+    zero, thin = np.float32(0), uniform(0.05, 0.09)
+    root, sweep = uniform(-0.05, 0.3), uniform(0, 0.6)
+    shape = stroke(np.float32(-1), zero, np.float32(1), zero, uniform(0.08, 0.15))
+    for side in (-1, 1):
+        span = side * uniform(0.35, 1.05)  # drawn for each side: the far wing may be half hidden
+        shape = np.maximum(shape, stroke(root, zero, root - sweep, span, thin * 1.4))
+        shape = np.maximum(
+            shape, stroke(np.float32(-0.85), zero, np.float32(-1.05), span * 0.4, thin)
+        )
+    return shape
+
+
+def _bird(uniform: Uniform) -> Array:
+    """Return how much of each pixel a bird covers, [chunk, 32, 32]."""
+    stroke = _pose(uniform)
+    zero = np.float32(0)
+    body = uniform(0.14, 0.26)
+    shape = stroke(np.float32(-0.4), zero, np.float32(0.35), zero, body)
+    head = uniform(-0.15, 0.15)
+    shape = np.maximum(shape, stroke(np.float32(0.6), head, np.float32(0.7), head, body * 0.7))
+    shape = np.maximum(shape, stroke(np.float32(0.8), head, np.float32(1), head, np.float32(0.04)))
+    shape = np.maximum(
+        shape, stroke(np.float32(-0.5), zero, np.float32(-1), uniform(-0.2, 0.2), body * 0.5)
+    )
+    flying = uniform(0, 1) < 0.75
+    for side in (-1, 1):
+        elbow, tip = uniform(-0.1, 0.35), uniform(-0.6, 0.1)
+        span = side * uniform(0.5, 1.05)
+        wing = stroke(uniform(0, 0.2), zero, elbow, span * 0.5, uniform(0.08, 0.14))
+        wing = np.maximum(wing, stroke(elbow, span * 0.5, tip, span, uniform(0.05, 0.09)))
+        shape = np.maximum(shape, wing * flying)
+    return shape
+
+
+def _stroke(x0: Array, y0: Array, x1: Array, y1: Array, radius: Array) -> Array:
+    """Return how much of each pixel a round-ended line covers, [chunk, 32, 32]; in pixels."""
+    dx, dy = x1 - x0, y1 - y0
+    along = np.clip(((_X - x0) * dx + (_Y - y0) * dy) / (dx * dx + dy * dy), 0, 1)
+    off_x, off_y = _X - x0 - along * dx, _Y - y0 - along * dy
+    return np.clip(radius + np.float32(0.5) - np.sqrt(off_x * off_x + off_y * off_y), 0, 1)
