@@ -1,0 +1,78 @@
+"""A trained network on disk: its weights as a plain state_dict, what they mean as JSON beside."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from cifar2 import UserError, dataset, files, models
+
+
+class Card(NamedTuple):
+    """What it takes to use a network's weights.
+
+    name, config: what `models.get_model` was given, beside the number of classes.
+    classes: what the logits stand for, in their order.
+    source: the data that it was trained on, "cifar10" or "synthetic".
+    """
+
+    name: str
+    config: dict[str, Any]
+    classes: list[str]
+    source: str
+
+
+def save(network: nn.Module, card: Card, path: Path) -> None:
+    """Write `path`, and the card beside it as .json; the same bytes from every device."""
+    state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    description = {
+        "model": card.name,
+        "config": card.config,
+        "classes": card.classes,
+        "dataset": card.source,
+        "normalization": {"mean": dataset.MEAN, "std": dataset.STD},
+    }
+    files.write(path.with_suffix(".json"), (json.dumps(description, indent=2) + "\n").encode())
+    files.write(path, buffer.getvalue())
+
+
+def load(path: Path) -> tuple[nn.Module, Card]:
+    """Read what `save` wrote; the network is on the CPU, in evaluation mode.
+
+    Raises:
+        UserError: if a file is missing, or they are not a network's weights and its card.
+    """
+    try:
+        description = json.loads(path.with_suffix(".json").read_bytes())
+        card = Card(
+            description["model"],
+            description["config"],
+            description["classes"],
+            description["dataset"],
+        )
+        network = models.get_model(card.name, len(card.classes), **card.config)
+        network.load_state_dict(torch.load(path, weights_only=True))
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: no such file; `dvc repro train` makes it") from error
+    except (
+        pickle.UnpicklingError,
+        AttributeError,
+        EOFError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"{path}: is no trained network ({reason}); `dvc repro -f train`"
+        ) from error
+    return network.eval(), card

@@ -1,0 +1,112 @@
+"""CIFAR-2 as tensors: choose classes, keep and load them, normalise."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from cifar2 import UserError, files
+
+# Mean and standard deviation of CIFAR-10's training images, scaled to [0, 1], by channel
+# (*Deep Learning with PyTorch*, section 7.1.3).
+MEAN = (0.4915, 0.4823, 0.4468)
+STD = (0.2470, 0.2435, 0.2616)
+
+
+class Dataset(NamedTuple):
+    """Labelled images.
+
+    images: uint8 [N, 3, 32, 32], RGB.
+    labels: int64 [N], 0 to len(classes) - 1.
+    classes: what the labels stand for.
+    source: "cifar10" or "synthetic".
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: list[str]
+    source: str
+
+
+def select(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+    """Keep the images of some classes, in their order, labelled anew 0..k-1 as `classes` says.
+
+    Raises:
+        UserError: if the data set has no such class.
+    """
+    for name in classes:
+        if name not in dataset.classes:
+            raise UserError(
+                f"data.classes: {name!r} is not in the {dataset.source} data, which has: "
+                f"{', '.join(dataset.classes)}"
+            )
+    relabel = torch.full((len(dataset.classes),), -1)
+    relabel[[dataset.classes.index(name) for name in classes]] = torch.arange(len(classes))
+    labels = relabel[dataset.labels]
+    chosen = labels >= 0
+    images = dataset.images[chosen].contiguous()  # whatever the layout that it came in
+    return Dataset(images, labels[chosen], list(classes), dataset.source)
+
+
+def save(dataset: Dataset, path: Path) -> None:
+    """Write a data set so that `torch.load(weights_only=True)` reads it."""
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "images": dataset.images,
+            "labels": dataset.labels,
+            "classes": dataset.classes,
+            "dataset": dataset.source,
+        },
+        buffer,
+    )
+    files.write(path, buffer.getvalue())
+
+
+def load(path: Path) -> Dataset:
+    """Read what `save` wrote.
+
+    Raises:
+        UserError: if the file is missing or holds anything else.
+    """
+    try:
+        content = torch.load(path, weights_only=True)
+        dataset = Dataset(
+            content["images"], content["labels"], content["classes"], content["dataset"]
+        )
+        count = len(dataset.labels)
+        if dataset.images.shape != (count, 3, 32, 32) or dataset.images.dtype != torch.uint8:
+            raise ValueError("images are not uint8 [N, 3, 32, 32]")
+        if dataset.labels.shape != (count,) or dataset.labels.dtype != torch.int64 or not count:
+            raise ValueError("labels are not int64 [N]")
+        if not 0 <= dataset.labels.min() <= dataset.labels.max() < len(dataset.classes):
+            raise ValueError("labels are out of range")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; `dvc repro filter` makes it") from error
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: is no data set ({reason}); `dvc repro -f filter`") from error
+    return dataset
+
+
+def normalize(images: Tensor) -> Tensor:
+    """Scale images to [0, 1], subtract CIFAR-10's mean and divide by its standard deviation.
+
+    uint8 [N, 3, 32, 32] → float32 [N, 3, 32, 32], on the same device.
+    """
+    mean = torch.tensor(MEAN, device=images.device).view(3, 1, 1)
+    std = torch.tensor(STD, device=images.device).view(3, 1, 1)
+    return (images / 255 - mean) / std

@@ -1,0 +1,30 @@
+"""What a trained network knows: its logits, accuracy, loss."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BATCH_SIZE = 500  # bounds memory; large enough that the cost of a call does not show
+
+
+@torch.no_grad()
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """Return the logits [N, num_classes] for normalised images [N, 3, 32, 32].
+
+    Dropout is off and batch normalisation uses its running statistics; the model is left in
+    evaluation mode.
+    """
+    model.eval()
+    return torch.cat([model(batch) for batch in images.split(BATCH_SIZE)])
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Return the fraction of the logits [N, k] whose largest is at the label [N]."""
+    return (logits.argmax(dim=1) == labels).double().mean().item()
+
+
+def loss(logits: Tensor, labels: Tensor) -> float:
+    """Return the mean cross-entropy of logits [N, k] against labels [N], in nats."""
+    return F.cross_entropy(logits, labels).item()

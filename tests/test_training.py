@@ -1,0 +1,124 @@
+"""The loop: one step by hand, the penalty, the seeds."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cifar2 import evaluation, training
+from cifar2.models import get_model
+
+SETTINGS: dict[str, Any] = {"epochs": 1, "lr": 0.1, "batch_size": 4, "l2": 0.0, "seed": 0}
+
+
+def some_images(count: int = 10) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    return torch.randn(count, 3, 32, 32, generator=generator), torch.arange(count) % 2
+
+
+def linear() -> nn.Module:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 2))
+    for p in model.parameters():
+        nn.init.zeros_(p)
+    return model
+
+
+def test_a_step_worked_out_by_hand() -> None:
+    """With weights 0 both probabilities are 1/2, so that the gradient of the loss by the logits of
+    one image is ±1/2, and by the weights ±x/2; the loss is ln 2.
+    """
+    image = torch.full((1, 3, 32, 32), 0.01)
+    model = linear()
+    (epoch,) = training.fit(
+        model, (image, torch.tensor([1])), (image, torch.tensor([1])), **SETTINGS
+    )
+    weight, bias = model.parameters()
+    torch.testing.assert_close(bias.detach(), torch.tensor([-0.05, 0.05]))
+    torch.testing.assert_close(weight[0].detach(), torch.full((3072,), -0.1 * 0.01 / 2))
+    torch.testing.assert_close(weight[1].detach(), torch.full((3072,), 0.1 * 0.01 / 2))
+    assert epoch.train_loss == pytest.approx(0.6931472)
+    assert epoch.train_accuracy == 0  # a tie goes to the first class
+    margin = 2 * (0.05 + 3072 * 0.01 * 0.0005)
+    assert epoch.val_loss == pytest.approx(torch.tensor(-margin).exp().log1p().item())
+    assert epoch.val_accuracy == 1
+
+
+def test_the_penalty_is_on_all_parameters() -> None:
+    """The gradient of l2 * p^2 is 2 * l2 * p: a step takes lr * 2 * l2 of every parameter."""
+    images, labels = some_images(4)
+    start = get_model("net")
+    results = []
+    for l2 in (0.0, 0.5):
+        model = get_model("net")
+        model.load_state_dict(start.state_dict())
+        list(training.fit(model, (images, labels), (images, labels), **(SETTINGS | {"l2": l2})))
+        results.append(model)
+    for before, without, penalised in zip(
+        start.parameters(), results[0].parameters(), results[1].parameters(), strict=True
+    ):
+        torch.testing.assert_close(penalised, without - 0.1 * 2 * 0.5 * before)
+
+
+def test_the_running_figures_are_those_of_the_batches() -> None:
+    """Ten images in batches of four: the last, of two, counts for half a batch."""
+    images, labels = some_images()
+    model, twin = linear(), linear()
+    (epoch,) = training.fit(model, (images, labels), (images, labels), **SETTINGS)
+    losses, correct = [], 0
+    order = torch.randperm(10, generator=torch.Generator().manual_seed(0))
+    for start in range(0, 10, 4):
+        batch = order[start : start + 4]
+        logits = twin(images[batch])
+        loss = F.cross_entropy(logits, labels[batch])
+        twin.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for p in twin.parameters():
+                assert p.grad is not None
+                p -= 0.1 * p.grad
+        losses += len(batch) * [loss.item()]
+        correct += int((logits.argmax(1) == labels[batch]).sum())
+    assert epoch.train_loss == pytest.approx(sum(losses) / 10)
+    assert epoch.train_accuracy == correct / 10
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(p, q)
+
+
+def test_val_is_measured_in_evaluation_mode_and_trained_in_training_mode() -> None:
+    images, labels = some_images()
+    modes = []
+    model = get_model("netdropout")
+    model.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    epochs = list(
+        training.fit(model, (images, labels), (images, labels), **(SETTINGS | {"epochs": 2}))
+    )
+    assert modes == 2 * [True, True, True, False]
+    logits = evaluation.predict(model, images)
+    assert epochs[-1].val_loss == evaluation.loss(logits, labels)
+    assert epochs[-1].val_accuracy == evaluation.accuracy(logits, labels)
+
+
+def test_seeds_cover_weights_order_and_dropout() -> None:
+    images, labels = some_images()
+
+    def run(seed: int, order_seed: int) -> list[training.Epoch]:
+        torch.manual_seed(seed)
+        model = get_model("net1")
+        settings = SETTINGS | {"epochs": 2, "seed": order_seed}
+        return list(training.fit(model, (images, labels), (images, labels), **settings))
+
+    assert run(1, 1) == run(1, 1)
+    assert run(1, 1) != run(2, 1)
+    assert run(1, 1) != run(1, 2)
+
+
+def test_a_vgg_learns_with_plain_sgd() -> None:
+    """With PyTorch's own initialisation the loss stays at ln 2 for epochs."""
+    torch.manual_seed(0)
+    images, labels = some_images(32)
+    images += labels.view(-1, 1, 1, 1)
+    settings = SETTINGS | {"epochs": 6, "lr": 0.01}
+    epochs = list(training.fit(get_model("vgg"), (images, labels), (images, labels), **settings))
+    assert epochs[-1].val_loss < 0.5
