@@ -1,0 +1,37 @@
+"""Keep the chosen classes of CIFAR-10, or of the stand-in, as tensors."""
+
+from pathlib import Path
+
+import _stage
+
+from cifar2 import UserError, cifar10, params, synthetic
+
+
+def main(settings: Path, raw: Path, data: Path) -> None:
+    classes = params.load(settings).data.classes
+    if not raw.is_dir():
+        raise UserError(f"{raw}: no such folder; `dvc repro download` makes it")
+    import torch
+
+    from cifar2 import dataset
+
+    is_synthetic = (raw / synthetic.FILE).exists()
+    for name in ("train", "val"):
+        if is_synthetic:
+            images, labels = synthetic.read(raw / synthetic.FILE, name)
+            names, source = list(synthetic.CLASSES), "synthetic"
+        else:
+            images, labels, names = cifar10.read(raw, train=name == "train")
+            source = "cifar10"
+        whole = dataset.Dataset(torch.from_numpy(images), torch.from_numpy(labels), names, source)
+        dataset.save(dataset.select(whole, classes), data / f"{name}.pt")
+
+
+if __name__ == "__main__":
+    _stage.run(
+        main,
+        __doc__,
+        settings="the settings file",
+        raw="the folder that download made",
+        data="the folder to put train.pt and val.pt into",
+    )
