@@ -21,30 +21,34 @@ def main(settings: Path, data: Path, model: Path, accuracy: Path, predictions: P
     torch.set_num_threads(run.train.threads)
     network, card = checkpoint.load(model)
     network.to(place)
-    result: dict[str, Any] = {"dataset": card.source, "model": card.name}
+    answers = {}
     for name in ("train", "val"):
         images, labels, classes, _ = dataset.load(data / f"{name}.pt")
         if classes != card.classes:
             raise UserError(f"{model}: was trained on {card.classes}, {data} holds {classes}")
         logits = evaluation.predict(network, dataset.normalize(images.to(place))).cpu()
+        answers[name] = logits, labels
+
+    result: dict[str, Any] = {"dataset": card.source, "model": card.name}
+    for name, (logits, labels) in answers.items():
         result[name] = {
             "accuracy": round(evaluation.accuracy(logits, labels), 6),
             "loss": round(evaluation.loss(logits, labels), 6),
         }
-    per_class = {}  # logits and labels are now those of val
-    for index, class_name in enumerate(classes):
-        chosen = labels == index
-        per_class[class_name] = round(evaluation.accuracy(logits[chosen], labels[chosen]), 6)
-    result["val"]["per_class"] = per_class
+    logits, labels = answers["val"]
+    result["val"]["per_class"] = {
+        name: round(evaluation.accuracy(logits[labels == index], labels[labels == index]), 6)
+        for index, name in enumerate(card.classes)
+    }
     files.write(accuracy, (json.dumps(result, indent=2) + "\n").encode())
 
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["image", "actual", "predicted", "confidence"])
-    confidences, answers = logits.softmax(dim=1).max(dim=1)
-    rows = zip(labels.tolist(), answers.tolist(), confidences.tolist(), strict=True)
+    confidences, predicted = logits.softmax(dim=1).max(dim=1)
+    rows = zip(labels.tolist(), predicted.tolist(), confidences.tolist(), strict=True)
     for index, (label, answer, confidence) in enumerate(rows):
-        writer.writerow([index, classes[label], classes[answer], f"{confidence:.4f}"])
+        writer.writerow([index, card.classes[label], card.classes[answer], f"{confidence:.4f}"])
     files.write(predictions, table.getvalue().encode())
 
 

@@ -8,7 +8,9 @@ from cifar2 import device, params
 
 
 def main(settings: Path) -> None:
-    device.resolve(params.load(settings).train.device)
+    wanted = params.load(settings).train.device
+    if wanted not in ("auto", "cpu"):  # which are everywhere; to look for others takes torch
+        device.resolve(wanted)
 
 
 if __name__ == "__main__":

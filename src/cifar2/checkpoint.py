@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +49,7 @@ def load(path: Path) -> tuple[nn.Module, Card]:
     Raises:
         UserError: if a file is missing, or they are not a network's weights and its card.
     """
+    state = files.load(path)
     try:
         description = json.loads(path.with_suffix(".json").read_bytes())
         card = Card(
@@ -59,19 +59,9 @@ def load(path: Path) -> tuple[nn.Module, Card]:
             description["dataset"],
         )
         network = models.get_model(card.name, len(card.classes), **card.config)
-        network.load_state_dict(torch.load(path, weights_only=True))
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: no such file; `dvc repro train` makes it") from error
-    except (
-        pickle.UnpicklingError,
-        AttributeError,
-        EOFError,
-        KeyError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        network.load_state_dict(state)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
         raise UserError(
             f"{path}: is no trained network ({reason}); `dvc repro -f train`"
         ) from error

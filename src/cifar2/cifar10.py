@@ -170,7 +170,10 @@ def _fetch_from_mirrors(part: Path) -> None:
 def _try(address: str, part: Path, floor: int) -> None:
     """Bring the files from one address into `part`, which is left empty on a Failure."""
     log.info("CIFAR-10 from %s", address)
-    scheme = urllib.parse.urlsplit(address).scheme
+    try:
+        scheme = urllib.parse.urlsplit(address).scheme
+    except ValueError as error:
+        raise Failure(str(error)) from error
     try:
         if scheme in ("http", "https"):
             archive = part / "archive"
@@ -275,7 +278,8 @@ def _transfer(url: str, archive: Path, floor: int) -> None:
             tqdm(total=total, initial=have, unit="B", unit_scale=True, disable=None) as bar,
         ):
             window_start, window_bytes = time.monotonic(), 0
-            for chunk in response.raw.stream(CHUNK, decode_content=False):
+            # read1: what has come so far, so that a drip is seen for what it is
+            while chunk := response.raw.read1(CHUNK, decode_content=False):
                 file.write(chunk)
                 bar.update(len(chunk))
                 window_bytes += len(chunk)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -75,8 +74,8 @@ def load(path: Path) -> Dataset:
     Raises:
         UserError: if the file is missing or holds anything else.
     """
+    content = files.load(path)
     try:
-        content = torch.load(path, weights_only=True)
         dataset = Dataset(
             content["images"], content["labels"], content["classes"], content["dataset"]
         )
@@ -87,18 +86,8 @@ def load(path: Path) -> Dataset:
             raise ValueError("labels are not int64 [N]")
         if not 0 <= dataset.labels.min() <= dataset.labels.max() < len(dataset.classes):
             raise ValueError("labels are out of range")
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; `dvc repro filter` makes it") from error
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: is no data set ({reason}); `dvc repro -f filter`") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: is no data set ({error}); `dvc repro -f filter`") from error
     return dataset
 
 

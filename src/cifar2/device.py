@@ -19,7 +19,7 @@ def resolve(name: str) -> torch.device:
     Raises:
         UserError: if this machine does not have that device.
     """
-    import torch  # here: to check `cpu` against a machine takes no torch
+    import torch  # here: it takes seconds, and the name alone may be enough
 
     here = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():

@@ -33,7 +33,7 @@ def curves(train: Sequence[float], val: Sequence[float], quantity: str, title: s
     axes.plot(epochs, train, color=TRAIN_COLOUR, marker=marker, label="train (running)")
     axes.plot(epochs, val, color=VAL_COLOUR, marker=marker, label="val")
     axes.set(title=title, xlabel="epoch", ylabel=quantity)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.3)
     axes.legend()
     return _png(figure)

@@ -1,0 +1,62 @@
+"""A temporary clone, and how commands are run in it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# The commands are those of the environment that runs the tests, activated or not.
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+GIT_IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "Test"), ("EMAIL", "test@example.com"))
+}
+
+
+def run(*command: str | Path, cwd: Path, status: int = 0, env: dict[str, str] | None = None) -> str:
+    """Run a command; return what it printed, stdout and stderr; check its exit status."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=os.environ
+        | GIT_IDENTITY
+        | {"PATH": PATH, "CIFAR10_URL": "", "COLUMNS": "200"}
+        | (env or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == status, done.stdout
+    return done.stdout
+
+
+def copy_project(to: Path) -> Path:
+    """Copy what Git has or would take, as it is now, and commit it in a repository of its own."""
+    for name in run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines():
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, to / name)
+    run("git", "init", "--quiet", "--initial-branch=main", cwd=to)
+    run("git", "add", "--all", cwd=to)
+    run("git", "commit", "--quiet", "--message=copy", cwd=to)
+    return to
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a clone whose default run is short and on the stand-in, already run and committed."""
+    path = copy_project(tmp_path_factory.mktemp("clone"))
+    text = (path / "params.yaml").read_text()
+    text = text.replace("epochs: 100", "epochs: 1").replace("source: auto", "source: synthetic")
+    (path / "params.yaml").write_text(text)
+    run("dvc", "repro", cwd=path)
+    run("git", "add", "--all", cwd=path)
+    run("git", "commit", "--quiet", "--message=run", cwd=path)
+    return path
