@@ -28,7 +28,7 @@ def main(
             _column(history / f"plots/metrics/{name}/{quantity}.tsv", quantity)
             for name in ("train", "val")
         )
-        final = ", ".join(f"{name} {result[name][quantity]:.3f}" for name in ("train", "val"))
+        final = ", ".join(f"{name} {result[name][quantity]:.4f}" for name in ("train", "val"))
         label = "cross-entropy loss (nats)" if quantity == "loss" else quantity
         title = f"{subject}\n{quantity} of the trained network: {final}"
         files.write(path, plotting.curves(train_series, val_series, label, title))
