@@ -23,6 +23,8 @@ def main(settings: Path, data: Path, model: Path, history: Path) -> None:
     train, val = dataset.load(data / "train.pt"), dataset.load(data / "val.pt")
     torch.set_num_threads(run.train.threads)
     torch.manual_seed(run.train.seed)
+    torch.backends.cuda.matmul.allow_tf32 = run.train.precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = run.train.precision == "tf32"
     options = {
         "n_chans1": run.model.n_chans1,
         "n_blocks": run.model.n_blocks,
@@ -51,6 +53,7 @@ def main(settings: Path, data: Path, model: Path, history: Path) -> None:
             batch_size=run.train.batch_size,
             l2=run.regularization.l2,
             seed=run.train.seed,
+            bfloat16=run.train.precision == "bfloat16",
         ):
             live.step = epoch.epoch
             live.log_metric("train/loss", epoch.train_loss)

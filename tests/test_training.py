@@ -101,6 +101,18 @@ def test_val_is_measured_in_evaluation_mode_and_trained_in_training_mode() -> No
     assert epochs[-1].val_accuracy == evaluation.accuracy(logits, labels)
 
 
+def test_bfloat16_is_near() -> None:
+    images, labels = some_images(64)
+    figures = []
+    for bfloat16 in (False, True):
+        torch.manual_seed(0)
+        settings = SETTINGS | {"bfloat16": bfloat16}
+        (epoch,) = training.fit(get_model("net"), (images, labels), (images, labels), **settings)
+        figures.append(epoch.train_loss)
+    assert figures[0] != figures[1]
+    assert figures[1] == pytest.approx(figures[0], rel=0.02)
+
+
 def test_seeds_cover_weights_order_and_dropout() -> None:
     images, labels = some_images()
 

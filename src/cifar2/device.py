@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 def resolve(name: str) -> torch.device:
     """Return the device that the setting `train.device` stands for on this machine.
 
+    On CUDA, ask for true float32 (cuDNN's default is TF32) and for reproducible algorithms.
+
     Args:
         name: "cpu", "cuda", "cuda:N", "mps", or "auto" for the first of cuda, mps, cpu here.
 
@@ -21,6 +23,8 @@ def resolve(name: str) -> torch.device:
     """
     import torch  # here: it takes seconds, and the name alone may be enough
 
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
     here = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         here.append("mps")

@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BATCH_SIZE = 500  # bounds memory; large enough that the cost of a call does not show
+# Small enough that no activation reaches the 32 MiB from which glibc's malloc asks the kernel for
+# fresh pages each time, which costs more than the arithmetic (bench/README.md).
+BATCH_SIZE = 100
 
 
 @torch.no_grad()

@@ -73,6 +73,7 @@ class Train(_Group):
     batch_size: Annotated[Int, Field(ge=1)]
     seed: Annotated[Int, Field(ge=0, lt=2**32)]
     threads: Annotated[Int, Field(ge=1, le=256)]
+    precision: Literal["float32", "tf32", "bfloat16"]
 
 
 class Regularization(_Group):

@@ -36,6 +36,7 @@ def fit(
     batch_size: int,
     l2: float,
     seed: int,
+    bfloat16: bool = False,
 ) -> Iterator[Epoch]:
     """Train `model` in place by stochastic gradient descent; yield after each epoch.
 
@@ -47,29 +48,32 @@ def fit(
             model's device.
         seed: of the order of the images, drawn anew each epoch; the same on every device.
             Dropout draws from torch's global generator.
+        bfloat16: compute the forward pass in it where PyTorch's autocast deems that safe.
     """
     images, labels = train
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     order = torch.Generator().manual_seed(seed)
     for epoch in range(1, epochs + 1):
         model.train()
-        loss_sum = torch.zeros((), device=images.device)
-        correct = torch.zeros((), device=images.device)
-        for batch in torch.randperm(len(labels), generator=order).split(batch_size):
-            batch_images, batch_labels = images[batch], labels[batch]
-            logits = model(batch_images)
-            loss = F.cross_entropy(logits, batch_labels)
-            penalty = l2 * sum(p.pow(2).sum() for p in model.parameters()) if l2 else 0.0
+        permutation = torch.randperm(len(labels), generator=order).to(labels.device)
+        outputs = []
+        for batch in permutation.split(batch_size):
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+                logits = model(images[batch])
+                loss = F.cross_entropy(logits, labels[batch])
+            if l2:
+                loss = loss + l2 * sum(p.pow(2).sum() for p in model.parameters())
             optimizer.zero_grad()
-            (loss + penalty).backward()
+            loss.backward()
             optimizer.step()
-            loss_sum += loss.detach() * len(batch)
-            correct += (logits.argmax(dim=1) == batch_labels).sum()
-        val_logits = evaluation.predict(model, val[0])
+            outputs.append(logits.detach().float())
+        # The figures come from the logits, at the end: within an epoch nothing waits for the device.
+        train_logits, train_labels = torch.cat(outputs), labels[permutation]
+        val_logits, val_labels = evaluation.predict(model, val[0]), val[1]
         yield Epoch(
             epoch,
-            train_loss=loss_sum.item() / len(labels),
-            train_accuracy=correct.item() / len(labels),
-            val_loss=evaluation.loss(val_logits, val[1]),
-            val_accuracy=evaluation.accuracy(val_logits, val[1]),
+            train_loss=evaluation.loss(train_logits, train_labels),
+            train_accuracy=evaluation.accuracy(train_logits, train_labels),
+            val_loss=evaluation.loss(val_logits, val_labels),
+            val_accuracy=evaluation.accuracy(val_logits, val_labels),
         )

@@ -4,6 +4,9 @@ A file holds one public class, spelt as the file but for capitals (`netres.py`: 
 imports no other architecture, so that a change to one network concerns that one alone.
 Every network maps float images [N, 3, 32, 32] to logits [N, num_classes].
 
+Where the book has pool(activation(x)), these have activation(pool(x)): the activations rise with x,
+so that the largest of four comes out the same, and three quarters of the work is saved.
+
 This module imports no torch, so that asking for the names costs nothing.
 """
 

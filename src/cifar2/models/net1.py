@@ -30,8 +30,8 @@ class Net1(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1_batchnorm(self.conv1_dropout(self.conv1(x)))
-        x = F.max_pool2d(torch.tanh(x), 2)
+        x = torch.tanh(F.max_pool2d(x, 2))
         x = self.conv2_batchnorm(self.conv2_dropout(self.conv2(x)))
-        x = F.max_pool2d(torch.tanh(x), 2)
+        x = torch.tanh(F.max_pool2d(x, 2))
         x = torch.tanh(self.fc1(x.flatten(1)))
         return self.fc2(x)

@@ -26,7 +26,7 @@ class NetBN(nn.Module):
         self.fc2 = nn.Linear(32, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.max_pool2d(torch.tanh(self.conv1_batchnorm(self.conv1(x))), 2)
-        x = F.max_pool2d(torch.tanh(self.conv2_batchnorm(self.conv2(x))), 2)
+        x = torch.tanh(F.max_pool2d(self.conv1_batchnorm(self.conv1(x)), 2))
+        x = torch.tanh(F.max_pool2d(self.conv2_batchnorm(self.conv2(x)), 2))
         x = torch.tanh(self.fc1(x.flatten(1)))
         return self.fc2(x)

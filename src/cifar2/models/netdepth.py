@@ -25,8 +25,8 @@ class NetDepth(nn.Module):
         self.fc2 = nn.Linear(32, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.max_pool2d(torch.relu(self.conv1(x)), 2)
-        x = F.max_pool2d(torch.relu(self.conv2(x)), 2)
-        x = F.max_pool2d(torch.relu(self.conv3(x)), 2)
+        x = torch.relu(F.max_pool2d(self.conv1(x), 2))
+        x = torch.relu(F.max_pool2d(self.conv2(x), 2))
+        x = torch.relu(F.max_pool2d(self.conv3(x), 2))
         x = torch.relu(self.fc1(x.flatten(1)))
         return self.fc2(x)

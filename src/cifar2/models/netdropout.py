@@ -26,7 +26,7 @@ class NetDropout(nn.Module):
         self.fc2 = nn.Linear(32, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv1_dropout(F.max_pool2d(torch.tanh(self.conv1(x)), 2))
-        x = self.conv2_dropout(F.max_pool2d(torch.tanh(self.conv2(x)), 2))
+        x = self.conv1_dropout(torch.tanh(F.max_pool2d(self.conv1(x), 2)))
+        x = self.conv2_dropout(torch.tanh(F.max_pool2d(self.conv2(x), 2)))
         x = torch.tanh(self.fc1(x.flatten(1)))
         return self.fc2(x)

@@ -22,7 +22,8 @@ class ResBlock(nn.Module):
         nn.init.zeros_(self.batch_norm.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.batch_norm(self.conv(x))) + x
+        # In place: of the batch normalisation only the input is needed again.
+        return torch.relu_(self.batch_norm(self.conv(x))) + x
 
 
 class NetResDeep(nn.Module):
@@ -54,7 +55,7 @@ class NetResDeep(nn.Module):
         self.fc2 = nn.Linear(32, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.max_pool2d(torch.tanh(self.conv1(x)), 2)
+        x = torch.tanh(F.max_pool2d(self.conv1(x), 2))
         x = self.resblocks(x)
         x = F.max_pool2d(x, 2)
         x = torch.relu(self.fc1(x.flatten(1)))

@@ -23,7 +23,7 @@ class VGG(nn.Module):
             for n_out in widths:
                 layers += [nn.Conv2d(n_in, n_out, kernel_size=3, padding=1), nn.ReLU()]
                 n_in = n_out
-            layers.append(nn.MaxPool2d(2))
+            layers.insert(-1, nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.fc1 = nn.Linear(256 * 4 * 4, 512)
         self.relu = nn.ReLU()
