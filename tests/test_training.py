@@ -101,7 +101,7 @@ def test_val_is_measured_in_evaluation_mode_and_trained_in_training_mode() -> No
     assert epochs[-1].val_accuracy == evaluation.accuracy(logits, labels)
 
 
-def test_bfloat16_is_near() -> None:
+def test_bfloat16_is_near_and_not_the_same() -> None:
     images, labels = some_images(64)
     figures = []
     for bfloat16 in (False, True):

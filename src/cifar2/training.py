@@ -67,7 +67,7 @@ def fit(
             loss.backward()
             optimizer.step()
             outputs.append(logits.detach().float())
-        # The figures come from the logits, at the end: within an epoch nothing waits for the device.
+        # Figures come from the logits at the end: within an epoch nothing waits for the device.
         train_logits, train_labels = torch.cat(outputs), labels[permutation]
         val_logits, val_labels = evaluation.predict(model, val[0]), val[1]
         yield Epoch(
