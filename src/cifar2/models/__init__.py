@@ -1,7 +1,8 @@
 """The architectures: one file each, named as `model.name`, imported when it is asked for.
 
 A file holds one public class, spelt as the file but for capitals (`netres.py`: `NetRes`), and
-imports no other architecture, so that a change to one network concerns that one alone.
+imports no other architecture, so that a change to one network concerns that one alone; what
+several are made of is in `_layers.py`.
 Every network maps float images [N, 3, 32, 32] to logits [N, num_classes].
 
 Where the book has pool(activation(x)), these have activation(pool(x)): the activations rise with x,
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 def list_models() -> list[str]:
     """Return the names that `get_model` takes, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def get_model(name: str, num_classes: int = 2, **config: Any) -> nn.Module:

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifar2.models._layers import Conv2d
+
 
 class Net(nn.Module):
     """Two convolutions and two linear layers, tanh, 18,090 parameters for two classes.
@@ -16,8 +18,8 @@ class Net(nn.Module):
 
     def __init__(self, num_classes: int = 2) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, kernel_size=3, padding=1)
-        self.conv2 = nn.Conv2d(16, 8, kernel_size=3, padding=1)
+        self.conv1 = Conv2d(3, 16)
+        self.conv2 = Conv2d(16, 8)
         self.fc1 = nn.Linear(8 * 8 * 8, 32)
         self.fc2 = nn.Linear(32, num_classes)
 

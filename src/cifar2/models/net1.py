@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifar2.models._layers import Conv2d
+
 
 class Net1(nn.Module):
     """`netwidth` with dropout, then batch normalisation, behind each convolution.
@@ -19,10 +21,10 @@ class Net1(nn.Module):
     def __init__(self, num_classes: int = 2, n_chans1: int = 32, dropout: float = 0.4) -> None:
         super().__init__()
         n_chans2 = n_chans1 // 2
-        self.conv1 = nn.Conv2d(3, n_chans1, kernel_size=3, padding=1)
+        self.conv1 = Conv2d(3, n_chans1)
         self.conv1_dropout = nn.Dropout2d(dropout)
         self.conv1_batchnorm = nn.BatchNorm2d(n_chans1)
-        self.conv2 = nn.Conv2d(n_chans1, n_chans2, kernel_size=3, padding=1)
+        self.conv2 = Conv2d(n_chans1, n_chans2)
         self.conv2_dropout = nn.Dropout2d(dropout)
         self.conv2_batchnorm = nn.BatchNorm2d(n_chans2)
         self.fc1 = nn.Linear(n_chans2 * 8 * 8, 32)

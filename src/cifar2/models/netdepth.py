@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifar2.models._layers import Conv2d
+
 
 class NetDepth(nn.Module):
     """Three convolutions, relu; 16,130 parameters at 32 channels, two classes.
@@ -18,9 +20,9 @@ class NetDepth(nn.Module):
     def __init__(self, num_classes: int = 2, n_chans1: int = 32) -> None:
         super().__init__()
         n_chans2 = n_chans1 // 2
-        self.conv1 = nn.Conv2d(3, n_chans1, kernel_size=3, padding=1)
-        self.conv2 = nn.Conv2d(n_chans1, n_chans2, kernel_size=3, padding=1)
-        self.conv3 = nn.Conv2d(n_chans2, n_chans2, kernel_size=3, padding=1)
+        self.conv1 = Conv2d(3, n_chans1)
+        self.conv2 = Conv2d(n_chans1, n_chans2)
+        self.conv3 = Conv2d(n_chans2, n_chans2)
         self.fc1 = nn.Linear(n_chans2 * 4 * 4, 32)
         self.fc2 = nn.Linear(32, num_classes)
 

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifar2.models._layers import Conv2d
+
 
 class NetDropout(nn.Module):
     """`netwidth` with dropout of whole channels behind each pool; 38,386 parameters.
@@ -18,9 +20,9 @@ class NetDropout(nn.Module):
     def __init__(self, num_classes: int = 2, n_chans1: int = 32, dropout: float = 0.4) -> None:
         super().__init__()
         n_chans2 = n_chans1 // 2
-        self.conv1 = nn.Conv2d(3, n_chans1, kernel_size=3, padding=1)
+        self.conv1 = Conv2d(3, n_chans1)
         self.conv1_dropout = nn.Dropout2d(dropout)
-        self.conv2 = nn.Conv2d(n_chans1, n_chans2, kernel_size=3, padding=1)
+        self.conv2 = Conv2d(n_chans1, n_chans2)
         self.conv2_dropout = nn.Dropout2d(dropout)
         self.fc1 = nn.Linear(n_chans2 * 8 * 8, 32)
         self.fc2 = nn.Linear(32, num_classes)

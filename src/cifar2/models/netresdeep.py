@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifar2.models._layers import Conv2d
+
 
 class ResBlock(nn.Module):
     """x + relu(batchnorm(conv(x))); [N, n_chans, H, W] → the same shape.
@@ -45,7 +47,7 @@ class NetResDeep(nn.Module):
         shared_blocks: bool = False,
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, n_chans1, kernel_size=3, padding=1)
+        self.conv1 = Conv2d(3, n_chans1)
         if shared_blocks:
             blocks = n_blocks * [ResBlock(n_chans1)]
         else:
