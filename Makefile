@@ -6,7 +6,7 @@ STAMP := $(VENV)/.cifar2-$(shell cat requirements.txt pyproject.toml | cksum | c
 # Stages call plain `python`, as in an activated environment.
 RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: help setup repro test lint clean
+.PHONY: help setup repro test lint bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
@@ -31,6 +31,9 @@ lint: setup  ## check style and types
 	$(RUN) ruff format --check
 	$(RUN) ruff check
 	$(RUN) mypy
+
+bench: setup  ## measure the speed beside the chapter's own loop (BENCH="--models net --epochs 9")
+	$(RUN) python -m bench $(BENCH)
 
 clean:  ## remove data, models and scratch (not DVC's cache, nor the environment)
 	rm -rf data models plots/mistakes.png dvc_plots .mypy_cache .pytest_cache .ruff_cache

@@ -1,13 +1,21 @@
 """Train the chosen architecture, from freshly drawn weights."""
 
+from __future__ import annotations
+
 import datetime
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import _stage
 
 from cifar2 import UserError, device, models, params
+
+if TYPE_CHECKING:
+    from dvclive import Live
+
+    from cifar2 import training
 
 
 def main(settings: Path, data: Path, model: Path, history: Path) -> None:
@@ -55,12 +63,7 @@ def main(settings: Path, data: Path, model: Path, history: Path) -> None:
             seed=run.train.seed,
             bfloat16=run.train.precision == "bfloat16",
         ):
-            live.step = epoch.epoch
-            live.log_metric("train/loss", epoch.train_loss)
-            live.log_metric("train/accuracy", epoch.train_accuracy)
-            live.log_metric("val/loss", epoch.val_loss)
-            live.log_metric("val/accuracy", epoch.val_accuracy)
-            live.next_step()
+            log(live, epoch)
             bar.set_postfix_str(f"train {epoch.train_accuracy:.4f} val {epoch.val_accuracy:.4f}")
             bar.update()
             if bar.disable and (epoch.epoch in (1, epochs) or epoch.epoch % 10 == 0):
@@ -74,6 +77,16 @@ def main(settings: Path, data: Path, model: Path, history: Path) -> None:
 
     card = checkpoint.Card(run.model.name, config, train.classes, train.source)
     checkpoint.save(network, card, model)
+
+
+def log(live: Live, epoch: training.Epoch) -> None:
+    """Add an epoch to the series; their step is the epoch's number."""
+    live.step = epoch.epoch
+    live.log_metric("train/loss", epoch.train_loss)
+    live.log_metric("train/accuracy", epoch.train_accuracy)
+    live.log_metric("val/loss", epoch.val_loss)
+    live.log_metric("val/accuracy", epoch.val_accuracy)
+    live.next_step()
 
 
 if __name__ == "__main__":
