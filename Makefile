@@ -24,8 +24,8 @@ $(STAMP):
 repro: setup  ## run the pipeline: download, filter, train, evaluate, plot
 	$(RUN) dvc repro
 
-test: setup  ## run the tests
-	$(RUN) pytest
+test: setup  ## run the tests (PYTEST="-m slow": the slow ones)
+	$(RUN) pytest $(PYTEST)
 
 lint: setup  ## check style and types
 	$(RUN) ruff format --check
@@ -35,6 +35,6 @@ lint: setup  ## check style and types
 bench: setup  ## measure the speed beside the chapter's own loop (BENCH="--models net --epochs 9")
 	$(RUN) python -m bench $(BENCH)
 
-clean:  ## remove data, models and scratch (not DVC's cache, nor the environment)
-	rm -rf data models plots/mistakes.png dvc_plots .mypy_cache .pytest_cache .ruff_cache
+clean:  ## remove data, models, snapshots and scratch (not DVC's cache, nor the environment)
+	rm -rf data models plots/mistakes.png dvc_plots .dvc/tmp/snapshots .mypy_cache .pytest_cache .ruff_cache
 	find src stages tests -name __pycache__ -exec rm -rf {} +

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import _stage
 
-from cifar2 import cifar10, params, synthetic
+from cifar2 import cifar10, files, params, synthetic
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 def main(settings: Path, raw: Path) -> None:
     source = params.load(settings).data.source
     if source == "synthetic":
-        synthetic.write(raw / synthetic.FILE)
+        _draw(raw)
         return
     # DVC's cache knows files by their MD5, and so do we: what was downloaded once need not be
     # again, though DVC removes data/raw before this stage and an edit of the code runs it anew.
@@ -29,7 +29,12 @@ def main(settings: Path, raw: Path) -> None:
             "THIS RUN USES THE SYNTHETIC STAND-IN, NOT CIFAR-10: NO ADDRESS CAN BE REACHED.\n"
             "It stays until `dvc repro -f download` finds a network."
         )
-        synthetic.write(raw / synthetic.FILE)
+        _draw(raw)
+
+
+def _draw(raw: Path) -> None:
+    with files.folder(raw) as part:
+        synthetic.write(part / synthetic.FILE)
 
 
 if __name__ == "__main__":

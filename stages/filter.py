@@ -4,7 +4,7 @@ from pathlib import Path
 
 import _stage
 
-from cifar2 import UserError, cifar10, params, synthetic
+from cifar2 import UserError, cifar10, files, params, synthetic
 
 
 def main(settings: Path, raw: Path, data: Path) -> None:
@@ -16,15 +16,17 @@ def main(settings: Path, raw: Path, data: Path) -> None:
     from cifar2 import dataset
 
     is_synthetic = (raw / synthetic.FILE).exists()
-    for name in ("train", "val"):
-        if is_synthetic:
-            images, labels = synthetic.read(raw / synthetic.FILE, name)
-            names, source = list(synthetic.CLASSES), "synthetic"
-        else:
-            images, labels, names = cifar10.read(raw, train=name == "train")
-            source = "cifar10"
-        whole = dataset.Dataset(torch.from_numpy(images), torch.from_numpy(labels), names, source)
-        dataset.save(dataset.select(whole, classes), data / f"{name}.pt")
+    with files.folder(data) as part:
+        for name in ("train", "val"):
+            if is_synthetic:
+                images, labels = synthetic.read(raw / synthetic.FILE, name)
+                names, source = list(synthetic.CLASSES), "synthetic"
+            else:
+                images, labels, names = cifar10.read(raw, train=name == "train")
+                source = "cifar10"
+            pixels = torch.from_numpy(images)
+            whole = dataset.Dataset(pixels, torch.from_numpy(labels), names, source)
+            dataset.save(dataset.select(whole, classes), part / f"{name}.pt")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Draw loss and accuracy per epoch, and the worst mistakes."""
 
+import contextlib
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import _stage
 
-from cifar2 import files
+from cifar2 import UserError, files
 
 
 def main(
@@ -20,32 +22,54 @@ def main(
 ) -> None:
     from cifar2 import dataset, plotting
 
-    result = json.loads(accuracy.read_bytes())
     val = dataset.load(data / "val.pt")
-    subject = f"{result['model']} on {result['dataset']} ({', '.join(val.classes)})"
+    with _reading(accuracy):
+        result = json.loads(accuracy.read_bytes())
+        figures = {name: dict(result[name]) for name in ("train", "val")}
+        subject = f"{result['model']} on {result['dataset']} ({', '.join(val.classes)})"
     for quantity, path in (("loss", loss_plot), ("accuracy", accuracy_plot)):
         train_series, val_series = (
             _column(history / f"plots/metrics/{name}/{quantity}.tsv", quantity)
             for name in ("train", "val")
         )
-        final = ", ".join(f"{name} {result[name][quantity]:.4f}" for name in ("train", "val"))
+        if len(train_series) != len(val_series):
+            raise UserError(f"{history}: its series differ in length; `dvc repro -f` makes it anew")
+        with _reading(accuracy):
+            final = ", ".join(f"{name} {figures[name][quantity]:.4f}" for name in figures)
         label = "cross-entropy loss (nats)" if quantity == "loss" else quantity
         title = f"{subject}\n{quantity} of the trained network: {final}"
         files.write(path, plotting.curves(train_series, val_series, label, title))
 
-    with open(predictions, newline="") as file:
+    with _reading(predictions):
         table = [
             plotting.Prediction(
-                int(row["image"]), row["actual"], row["predicted"], float(row["confidence"])
+                range(len(val.images))[int(row["image"])],
+                row["actual"],
+                row["predicted"],
+                float(row["confidence"]),
             )
-            for row in csv.DictReader(file)
+            for row in _rows(predictions, ",")
         ]
     files.write(mistakes_plot, plotting.mistakes(table, val.images.numpy(), subject))
 
 
 def _column(path: Path, name: str) -> list[float]:
-    with open(path, newline="") as file:
-        return [float(row[name]) for row in csv.DictReader(file, delimiter="\t")]
+    with _reading(path):
+        return [float(row[name]) for row in _rows(path, "\t")]
+
+
+def _rows(path: Path, delimiter: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines(), delimiter=delimiter))
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name the file when what is in it is not what is looked for."""
+    try:
+        yield
+    except (csv.Error, LookupError, TypeError, ValueError, RecursionError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path}: is damaged ({reason}); `dvc repro -f` makes it anew") from error
 
 
 if __name__ == "__main__":

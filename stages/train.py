@@ -1,12 +1,14 @@
-"""Train the chosen architecture, from freshly drawn weights."""
+"""Train the chosen architecture, from the start or from where the same run was stopped."""
 
 from __future__ import annotations
 
+import copy
 import datetime
+import math
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import _stage
 
@@ -18,15 +20,13 @@ if TYPE_CHECKING:
     from cifar2 import training
 
 
-def main(settings: Path, data: Path, model: Path, history: Path) -> None:
+def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path) -> None:
     run = params.load(settings)
     place = device.resolve(run.train.device)
     import torch
-    from dvclive import Live
-    from scmrepo.exceptions import SCMError
     from tqdm import tqdm
 
-    from cifar2 import checkpoint, dataset, training
+    from cifar2 import checkpoint, dataset, snapshot, training
 
     train, val = dataset.load(data / "train.pt"), dataset.load(data / "val.pt")
     torch.set_num_threads(run.train.threads)
@@ -41,42 +41,88 @@ def main(settings: Path, data: Path, model: Path, history: Path) -> None:
     }
     config = {key: options[key] for key in models.config_keys(run.model.name)}
     network = models.get_model(run.model.name, len(train.classes), **config).to(place)
+    start: dict[str, Any] = {"lr": run.train.lr, "seed": run.train.seed}
+    loop: dict[str, Any] = {
+        "epochs": run.train.epochs,
+        "batch_size": run.train.batch_size,
+        "l2": run.regularization.l2,
+        "bfloat16": run.train.precision == "bfloat16",
+    }
+    state = training.start(network, **start)
 
-    try:
-        # DVCLive writes the series that `dvc plots` and the editors show while the run goes on;
-        # dvc.yaml, which declares them, is ours to write.
-        live = Live(str(history), save_dvc_exp=False, dvcyaml=None, report=None)
-    except SCMError as error:
-        raise UserError(f"DVCLive: {error}; make a first commit with `git commit`") from error
+    # A snapshot belongs to all that the result depends on.
+    machine = [str(place), run.train.threads, run.train.precision]
+    versions = [torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    facts = {"model": [run.model.name, config], "start": start, "loop": loop}
+    key = snapshot.key(
+        facts | {"machine": machine, "versions": versions},
+        [data / "train.pt", data / "val.pt", *_code()],
+    )
     epochs = run.train.epochs
-    start = time.monotonic()
-    # disable=None: a bar on a terminal, lines elsewhere
-    with live, tqdm(total=epochs, unit="epoch", disable=None) as bar:
-        for epoch in training.fit(
-            network,
-            (dataset.normalize(train.images.to(place)), train.labels.to(place)),
-            (dataset.normalize(val.images.to(place)), val.labels.to(place)),
-            epochs=epochs,
-            lr=run.train.lr,
-            batch_size=run.train.batch_size,
-            l2=run.regularization.l2,
-            seed=run.train.seed,
-            bfloat16=run.train.precision == "bfloat16",
-        ):
+    done: list[training.Epoch] = []
+    with (
+        snapshot.kept(snapshots, key) as kept,
+        _live(history) as live,
+        tqdm(total=epochs, unit="epoch", disable=None) as bar,  # None: on a terminal alone
+    ):
+        if kept.content is not None:
+            state.load_state_dict(kept.content["state"])
+            done = [training.Epoch(*figures) for figures in kept.content["history"]]
+            bar.update(len(done))
+            print(
+                f"going on after epoch {state.epoch} of {epochs}; to train afresh, remove"
+                f" {kept.path}",
+                file=sys.stderr,
+            )
+        for epoch in done:
             log(live, epoch)
-            bar.set_postfix_str(f"train {epoch.train_accuracy:.4f} val {epoch.val_accuracy:.4f}")
-            bar.update()
-            if bar.disable and (epoch.epoch in (1, epochs) or epoch.epoch % 10 == 0):
-                left = (time.monotonic() - start) / epoch.epoch * (epochs - epoch.epoch)
-                print(
-                    f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}  epoch {epoch.epoch}/{epochs}"
-                    f"  train {epoch.train_loss:.4f} {epoch.train_accuracy:.4f}"
-                    f"  val {epoch.val_loss:.4f} {epoch.val_accuracy:.4f}  {left:.0f} s left",
-                    file=sys.stderr,
+        start_time, first = time.monotonic(), state.epoch
+        try:
+            for epoch in training.fit(
+                state,
+                (dataset.normalize(train.images.to(place)), train.labels.to(place)),
+                (dataset.normalize(val.images.to(place)), val.labels.to(place)),
+                **loop,
+            ):
+                _check(epoch, run.train.lr)
+                done.append(epoch)
+                state_dict = copy.deepcopy(state.state_dict())
+                kept.put({"state": state_dict, "history": [list(each) for each in done]})
+                log(live, epoch)
+                bar.set_postfix_str(
+                    f"train {epoch.train_accuracy:.4f} val {epoch.val_accuracy:.4f}"
                 )
+                bar.update()
+                if bar.disable and (epoch.epoch in (1, epochs) or epoch.epoch % 10 == 0):
+                    each = (time.monotonic() - start_time) / (epoch.epoch - first)
+                    print(_line(epoch, epochs, each * (epochs - epoch.epoch)), file=sys.stderr)
+        except _stage.Stopped as stop:
+            stop.note = (
+                f" after epoch {len(done)} of {epochs}; the same run again goes on from there"
+            )
+            raise
 
     card = checkpoint.Card(run.model.name, config, train.classes, train.source)
     checkpoint.save(network, card, model)
+
+
+def _code() -> list[Path]:
+    """Return the files that this stage is made of."""
+    modules = [sys.modules[name] for name in sorted(sys.modules) if name.startswith("cifar2")]
+    ours = [module.__file__ for module in modules if module.__file__]
+    return [Path(__file__), Path(_stage.__file__), *map(Path, ours)]
+
+
+def _live(history: Path) -> Live:
+    """Open the series that `dvc plots` and the editors show, also while the run goes on."""
+    from dvclive import Live
+    from scmrepo.exceptions import SCMError
+
+    try:
+        # dvc.yaml, which declares the series, is ours to write.
+        return Live(str(history), save_dvc_exp=False, dvcyaml=None, report=None)
+    except SCMError as error:
+        raise UserError(f"DVCLive: {error}; make a first commit with `git commit`") from error
 
 
 def log(live: Live, epoch: training.Epoch) -> None:
@@ -89,6 +135,22 @@ def log(live: Live, epoch: training.Epoch) -> None:
     live.next_step()
 
 
+def _check(epoch: training.Epoch, lr: float) -> None:
+    if not math.isfinite(epoch.train_loss + epoch.val_loss):
+        raise UserError(
+            f"train.lr: at {lr:g} the loss became {epoch.train_loss} (val: {epoch.val_loss}) in"
+            f" epoch {epoch.epoch}; try a smaller one, -S train.lr={lr / 10:g}"
+        )
+
+
+def _line(epoch: training.Epoch, epochs: int, seconds_left: float) -> str:
+    return (
+        f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}  epoch {epoch.epoch}/{epochs}"
+        f"  train {epoch.train_loss:.4f} {epoch.train_accuracy:.4f}"
+        f"  val {epoch.val_loss:.4f} {epoch.val_accuracy:.4f}  {seconds_left:.0f} s left"
+    )
+
+
 if __name__ == "__main__":
     _stage.run(
         main,
@@ -97,4 +159,5 @@ if __name__ == "__main__":
         data="the folder of train.pt and val.pt",
         model="where to write the state_dict; what it takes to use it goes beside it as .json",
         history="the folder to write the series per epoch to",
+        snapshots="the scratch folder from which a run that was stopped goes on",
     )

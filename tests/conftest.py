@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,18 @@ GIT_IDENTITY = {
 }
 
 
+def environment(**changes: str) -> dict[str, str]:
+    """Return the environment that commands run in."""
+    usual = {"PATH": PATH, "CIFAR10_URL": "", "COLUMNS": "200"}
+    return os.environ | GIT_IDENTITY | usual | changes
+
+
 def run(*command: str | Path, cwd: Path, status: int = 0, env: dict[str, str] | None = None) -> str:
     """Run a command; return what it printed, stdout and stderr; check its exit status."""
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
-        env=os.environ
-        | GIT_IDENTITY
-        | {"PATH": PATH, "CIFAR10_URL": "", "COLUMNS": "200"}
-        | (env or {}),
+        env=environment(**(env or {})),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -35,6 +39,11 @@ def run(*command: str | Path, cwd: Path, status: int = 0, env: dict[str, str] | 
     )
     assert done.returncode == status, done.stdout
     return done.stdout
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files in a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def copy_project(to: Path) -> Path:
@@ -60,3 +69,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("git", "add", "--all", cwd=path)
     run("git", "commit", "--quiet", "--message=run", cwd=path)
     return path
+
+
+@pytest.fixture
+def tidy(clone: Path) -> Iterator[Path]:
+    """Give the clone as it was committed, and leave it so."""
+    yield clone
+    run("git", "reset", "--quiet", "--hard", cwd=clone)
+    run("dvc", "checkout", "--force", cwd=clone)
+    assert run("git", "status", "--porcelain", cwd=clone) == ""

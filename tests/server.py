@@ -100,6 +100,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def truncated(self, count: int) -> None:
         self.send(self.server.content[:-1000])
 
+    def promises_more(self, count: int) -> None:
+        self.send(self.server.content, length=len(self.server.content) + 1000)
+        self.close_connection = True
+
+    def promises_less(self, count: int) -> None:
+        self.send(self.server.content, length=len(self.server.content) - 1000)
+        self.close_connection = True
+
+    def wrong_bytes(self, count: int) -> None:
+        content = bytearray(self.server.content)
+        content[len(content) // 2] ^= 1
+        self.send(bytes(content))
+
     def circle(self, count: int) -> None:
         self.send(b"", 302, Location=self.path)
 

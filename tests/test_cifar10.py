@@ -5,6 +5,7 @@ import io
 import random
 import socket
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,9 @@ def test_a_broken_transfer_goes_on_where_it_stopped(server: Server, raw: Path) -
         ("circle", "Exceeded 30 redirects.", 31),
         ("resets_half_way", "the transfer broke off (", 3),
         ("truncated", "it sent no archive, or a damaged one (Compressed file ended", 1),
+        ("promises_more", "the transfer broke off (", 3),
+        ("promises_less", "it sent no archive, or a damaged one (Compressed file ended", 1),
+        ("wrong_bytes", "", 1),
         ("drips", "0.0 kB/s is too slow", 1),
         ("hangs", "the transfer broke off (ReadTimeout)", 3),
         ("endless", "it sends over 2,000,000 bytes, more than CIFAR-10 has", 1),
@@ -113,8 +117,10 @@ def test_a_broken_transfer_goes_on_where_it_stopped(server: Server, raw: Path) -
 )
 def test_what_fails(behaviour: str, reason: str, requests: int, server: Server, raw: Path) -> None:
     address = server.url(behaviour)
+    start = time.monotonic()
     with pytest.raises(UserError) as caught:
         cifar10.fetch(raw, address)
+    assert time.monotonic() - start < 5  # with the short times of `small`
     assert str(caught.value).startswith(f"CIFAR10_URL: {address}: {reason}")
     assert server.requests[behaviour] == requests
     assert not raw.exists()

@@ -3,7 +3,11 @@
 import csv
 import itertools
 import json
+import os
 import re
+import shutil
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import pytest
 import torch
 import yaml
 
-from tests.conftest import ROOT, copy_project, run
+from tests.conftest import ROOT, copy_project, environment, run
 
 STAGES = ["settings", "download", "filter", "train", "evaluate", "plot"]
 
@@ -28,15 +32,6 @@ def experiment(clone: Path, *words: str, status: int = 0) -> str:
     """Run `dvc exp run`; a word without a dash is a setting."""
     options = [[word] if word.startswith("-") else ["-S", word] for word in words]
     return run("dvc", "exp", "run", *itertools.chain(*options), cwd=clone, status=status)
-
-
-@pytest.fixture
-def tidy(clone: Path) -> Any:
-    """Give the clone as it was committed, and leave it so."""
-    yield clone
-    run("git", "reset", "--quiet", "--hard", cwd=clone)
-    run("dvc", "checkout", "--force", cwd=clone)
-    assert run("git", "status", "--porcelain", cwd=clone) == ""
 
 
 def test_what_a_run_leaves(clone: Path) -> None:
@@ -72,7 +67,10 @@ def test_nothing_changed_nothing_runs(tidy: Path) -> None:
 
 
 def test_run_again_by_force_the_bytes_are_the_same(tidy: Path) -> None:
-    assert ran(run("dvc", "repro", "--force", cwd=tidy)) == STAGES
+    shutil.rmtree(tidy / ".dvc" / "tmp" / "snapshots")  # or the finished training is taken as it is
+    said = run("dvc", "repro", "--force", cwd=tidy)
+    assert ran(said) == STAGES
+    assert "epoch 1/1 " in said
     assert run("git", "status", "--porcelain", cwd=tidy) == ""
 
 
@@ -211,3 +209,55 @@ def test_the_committed_run_is_the_real_one_at_the_defaults() -> None:
     for key, value in locked["params.yaml"].items():
         group, name = key.split(".")
         assert settings[group][name] == value, key
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_goes_on_in_any_mode(tidy: Path) -> None:
+    """Ctrl-C in `dvc repro`; then the same settings with --temp, and from the queue."""
+    settings = ["-S", "train.epochs=12", "-S", "train.seed=1"]
+    run("dvc", "exp", "run", "--queue", "--name=stopped", *settings, cwd=tidy)
+    text = (tidy / "params.yaml").read_text()
+    text = text.replace("epochs: 1 ", "epochs: 12 ").replace("seed: 123", "seed: 1")
+    (tidy / "params.yaml").write_text(text)
+    process = subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=tidy,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    said = ""
+    while "epoch 1/12" not in said:
+        said += process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+    said = process.stdout.read()
+    assert process.wait() == 255
+    stopped = re.search(r"stopped by SIGINT after epoch (\d+) of 12; the same run again", said)
+    assert stopped, said
+    assert not (tidy / "models" / "model.pt").exists()
+
+    run("git", "checkout", "--quiet", ".", cwd=tidy)
+    said = run("dvc", "exp", "run", "--temp", "--name=aside12", *settings, cwd=tidy)
+    assert f"going on after epoch {stopped[1]} of 12" in said
+    run("dvc", "queue", "start", cwd=tidy)
+    said = run("dvc", "queue", "logs", "--follow", "stopped", cwd=tidy)
+    for _ in range(60):
+        if re.search(r"stopped +.*Success", run("dvc", "queue", "status", cwd=tidy)):
+            break
+        run("sleep", "1", cwd=tidy)
+    said = run("dvc", "queue", "logs", "stopped", cwd=tidy)
+    # Trained already; or given back by DVC's run cache.
+    assert "going on after epoch 12 of 12" in said or "is cached" in said, said
+    locks = []
+    for name in ("aside12", "stopped"):
+        run("dvc", "exp", "apply", name, cwd=tidy)
+        locks.append((tidy / "dvc.lock").read_text())
+    assert locks[0] == locks[1]
+
+    shutil.rmtree(tidy / ".dvc" / "tmp" / "snapshots")
+    run("git", "reset", "--quiet", "--hard", cwd=tidy)
+    run("dvc", "exp", "run", "--force", *settings, cwd=tidy)  # never stopped
+    assert (tidy / "dvc.lock").read_text() == locks[0]

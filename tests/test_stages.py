@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import yaml
 
 from cifar2 import dataset
 from cifar2.models import config_keys, list_models
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, contents, run
 from tests.test_params import write
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -22,7 +23,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 def words(stage: str) -> list[str]:
     """Return the command that dvc.yaml has for a stage."""
     command: str = STAGES[stage]["cmd"]
-    python, script, *options = command.split()
+    python, script, *options = shlex.split(command.replace("$DVC_ROOT/.dvc/tmp/", ""))
     assert python == "python"
     return [sys.executable, str(ROOT / script), *options]
 
@@ -73,10 +74,6 @@ def test_no_stage_imports_what_it_does_not_use(stage: str, folder: Path) -> None
         "plot": {"torch", "matplotlib"},
     }
     assert set(json.loads((folder / f"{stage}.json").read_text())["heavy"]) == heavy[stage]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -195,7 +192,8 @@ def test_a_setting_that_the_model_does_not_take_changes_nothing(name: str, tmp_p
             tmp_path / "params.yaml", model__name=name, train__epochs=1, train__threads=1, **changes
         )
         folder = tmp_path / "out"
-        train_stage.main(settings, data, folder / "model.pt", folder / "history")
+        snapshots = tmp_path / str(len(list(tmp_path.iterdir())))  # a new one, to train afresh
+        train_stage.main(settings, data, folder / "model.pt", folder / "history", snapshots)
         return contents(folder)
 
     usual = trained()
@@ -210,7 +208,8 @@ def test_a_line_is_printed_without_a_terminal(tmp_path: Path) -> None:
     write(tmp_path / "params.yaml", train__epochs=23)
     python, script, *_ = words("train")
     command = (python, script, "--settings", "params.yaml", "--data", data)
-    said = run(*command, "--model", "m/model.pt", "--history", "history", cwd=tmp_path)
+    outputs = ("--model", "m/model.pt", "--history", "history", "--snapshots", "snapshots")
+    said = run(*command, *outputs, cwd=tmp_path)
     lines = said.splitlines()
     assert [line.split()[3] for line in lines] == ["1/23", "10/23", "20/23", "23/23"]
     pattern = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  epoch \d+/23  train \d\.\d{4} \d\.\d{4}  "

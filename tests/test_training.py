@@ -13,7 +13,22 @@ from bench import chapter
 from cifar2 import evaluation, training
 from cifar2.models import get_model, list_models
 
-SETTINGS: dict[str, Any] = {"epochs": 1, "lr": 0.1, "batch_size": 4, "l2": 0.0, "seed": 0}
+
+def fit(
+    model: nn.Module,
+    train: tuple[Tensor, Tensor],
+    *,
+    epochs: int = 1,
+    lr: float = 0.1,
+    batch_size: int = 4,
+    l2: float = 0.0,
+    seed: int = 0,
+    bfloat16: bool = False,
+) -> list[training.Epoch]:
+    """Train, with val images that are the train images."""
+    state = training.start(model, lr=lr, seed=seed)
+    options: dict[str, Any] = {"batch_size": batch_size, "l2": l2, "bfloat16": bfloat16}
+    return list(training.fit(state, train, train, epochs=epochs, **options))
 
 
 def some_images(count: int = 10) -> tuple[Tensor, Tensor]:
@@ -34,9 +49,7 @@ def test_a_step_worked_out_by_hand() -> None:
     """
     image = torch.full((1, 3, 32, 32), 0.01)
     model = linear()
-    (epoch,) = training.fit(
-        model, (image, torch.tensor([1])), (image, torch.tensor([1])), **SETTINGS
-    )
+    (epoch,) = fit(model, (image, torch.tensor([1])))
     weight, bias = model.parameters()
     torch.testing.assert_close(bias.detach(), torch.tensor([-0.05, 0.05]))
     torch.testing.assert_close(weight[0].detach(), torch.full((3072,), -0.1 * 0.01 / 2))
@@ -56,7 +69,7 @@ def test_the_penalty_is_on_all_parameters() -> None:
     for l2 in (0.0, 0.5):
         model = get_model("net")
         model.load_state_dict(start.state_dict())
-        list(training.fit(model, (images, labels), (images, labels), **(SETTINGS | {"l2": l2})))
+        fit(model, (images, labels), l2=l2)
         results.append(model)
     for before, without, penalised in zip(
         start.parameters(), results[0].parameters(), results[1].parameters(), strict=True
@@ -69,7 +82,7 @@ def test_the_running_figures_are_those_of_the_batches() -> None:
     """Ten images in batches of four: the last, of two, counts for half a batch."""
     images, labels = some_images()
     model, twin = linear(), linear()
-    (epoch,) = training.fit(model, (images, labels), (images, labels), **SETTINGS)
+    (epoch,) = fit(model, (images, labels))
     losses, correct = [], 0
     order = torch.randperm(10, generator=torch.Generator().manual_seed(0))
     for start in range(0, 10, 4):
@@ -95,9 +108,7 @@ def test_val_is_measured_in_evaluation_mode_and_trained_in_training_mode() -> No
     modes = []
     model = get_model("netdropout")
     model.register_forward_pre_hook(lambda module, _: modes.append(module.training))
-    epochs = list(
-        training.fit(model, (images, labels), (images, labels), **(SETTINGS | {"epochs": 2}))
-    )
+    epochs = fit(model, (images, labels), epochs=2)
     assert modes == 2 * [True, True, True, False]
     logits = evaluation.predict(model, images)
     assert epochs[-1].val_loss == evaluation.loss(logits, labels)
@@ -109,8 +120,7 @@ def test_bfloat16_is_near_and_not_the_same() -> None:
     figures = []
     for bfloat16 in (False, True):
         torch.manual_seed(0)
-        settings = SETTINGS | {"bfloat16": bfloat16}
-        (epoch,) = training.fit(get_model("net"), (images, labels), (images, labels), **settings)
+        (epoch,) = fit(get_model("net"), (images, labels), bfloat16=bfloat16)
         figures.append(epoch.train_loss)
     assert figures[0] != figures[1]
     assert figures[1] == pytest.approx(figures[0], rel=0.02)
@@ -121,9 +131,7 @@ def test_seeds_cover_weights_order_and_dropout() -> None:
 
     def run(seed: int, order_seed: int) -> list[training.Epoch]:
         torch.manual_seed(seed)
-        model = get_model("net1")
-        settings = SETTINGS | {"epochs": 2, "seed": order_seed}
-        return list(training.fit(model, (images, labels), (images, labels), **settings))
+        return fit(get_model("net1"), (images, labels), epochs=2, seed=order_seed)
 
     assert run(1, 1) == run(1, 1)
     assert run(1, 1) != run(2, 1)
@@ -135,8 +143,7 @@ def test_a_vgg_learns_with_plain_sgd() -> None:
     torch.manual_seed(0)
     images, labels = some_images(32)
     images += labels.view(-1, 1, 1, 1)
-    settings = SETTINGS | {"epochs": 6, "lr": 0.01}
-    epochs = list(training.fit(get_model("vgg"), (images, labels), (images, labels), **settings))
+    epochs = fit(get_model("vgg"), (images, labels), epochs=6, lr=0.01)
     assert epochs[-1].val_loss < 0.5
 
 
@@ -186,8 +193,7 @@ def assert_same_losses(
 
     def train_ours() -> None:
         ours_images = images.contiguous(memory_format=torch.channels_last)
-        settings = SETTINGS | {"epochs": epochs, "lr": 0.01, "batch_size": 16}
-        list(training.fit(ours, (ours_images, labels), (ours_images, labels), **settings))
+        fit(ours, (ours_images, labels), epochs=epochs, lr=0.01, batch_size=16)
 
     expected = step_losses(theirs, labels, batches, train_theirs)
     actual = step_losses(ours, labels, batches, train_ours)
@@ -231,6 +237,5 @@ def test_nothing_waits_for_the_device_within_an_epoch() -> None:
     images, labels = some_images(40)
     for batch_size in (20, 2):
         with Transfers() as transfers:
-            settings = SETTINGS | {"batch_size": batch_size}
-            list(training.fit(get_model("netbn"), (images, labels), (images, labels), **settings))
+            fit(get_model("netbn"), (images, labels), batch_size=batch_size)
         assert transfers.steps == 4 * ["_local_scalar_dense"]

@@ -60,7 +60,9 @@ def load(path: Path) -> tuple[nn.Module, Card]:
         )
         network = models.get_model(card.name, len(card.classes), **card.config)
         network.load_state_dict(state)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        if not all(weight.isfinite().all() for weight in network.state_dict().values()):
+            raise ValueError("it has weights that are not finite")
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{path}: is no trained network ({reason}); `dvc repro -f train`"

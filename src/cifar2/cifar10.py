@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import logging
-import os
 import shutil
 import tarfile
 import time
@@ -25,7 +24,7 @@ import urllib3.exceptions
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from cifar2 import UserError
+from cifar2 import UserError, files
 
 log = logging.getLogger(__name__)
 
@@ -94,21 +93,14 @@ def fetch(destination: Path, address: str | None = None, store: Path | None = No
         NoNetwork: if there is no `address` and no mirror could be reached.
         UserError: if something was reached, but the files were not to be had there.
     """
-    part = destination.with_name(f".{destination.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    (part / FOLDER).mkdir(parents=True)
-    try:
+    with files.folder(destination) as part:
+        (part / FOLDER).mkdir()
         if address:
             _fetch_from(address, part)
         elif store and _copy_from_store(store, part / FOLDER):
             log.info("CIFAR-10: the files were in DVC's cache")
         else:
             _fetch_from_mirrors(part)
-        if destination.exists():
-            shutil.rmtree(destination)
-        os.replace(part, destination)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def read(root: Path, train: bool) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:

@@ -1,6 +1,10 @@
 """Files that appear whole or not at all, and are read with care."""
 
+import contextlib
+import io
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ def write(path: Path, content: bytes) -> None:
     """Write a file, and its folder where it is missing; `path` is never seen half-written.
 
     Raises:
-        OSError: if it can't be written; what lay at `path` before is still there then.
+        OSError: naming `path`, if it can't be written; what lay there before is still there then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
@@ -21,8 +25,25 @@ def write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes `path`, in place of what lay there, if nothing fails."""
+    part = path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def load(path: Path) -> Any:
@@ -30,15 +51,16 @@ def load(path: Path) -> Any:
 
     Raises:
         UserError: if the file is missing or is anything else.
+        OSError: if it can't be read.
     """
     import torch  # here: to write takes no torch
 
     try:
-        return torch.load(path, weights_only=True)
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; `dvc repro` makes it") from error
-    except OSError:
-        raise
+    try:
+        return torch.load(io.BytesIO(content), weights_only=True)
     except Exception as error:  # for a damaged file torch raises whatever it runs into
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: is damaged ({reason}); `dvc repro -f` makes it anew") from error

@@ -8,7 +8,6 @@ float32 alone, which IEEE 754 rounds the same way everywhere, so every machine d
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -71,11 +70,17 @@ def read(path: Path, name: str) -> Drawings:
     """
     try:
         with np.load(path, allow_pickle=False) as content:
-            return Drawings(content[f"{name}_images"], content[f"{name}_labels"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            images, labels = content[f"{name}_images"], content[f"{name}_labels"]
+        if images.shape != (len(labels), 3, 32, 32) or images.dtype != np.uint8:
+            raise ValueError("images are not uint8 [N, 3, 32, 32]")
+        if labels.dtype != np.int64 or not np.isin(labels, range(len(CLASSES))).all():
+            raise ValueError("labels are not int64 0 or 1")
+    except Exception as error:  # for a damaged file numpy raises whatever it runs into
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{path}: is not the stand-in ({error}); `dvc repro -f download`"
+            f"{path}: is not the stand-in ({reason}); `dvc repro -f download`"
         ) from error
+    return Drawings(images, labels)
 
 
 def draw(per_class: int, seed: int) -> Drawings:

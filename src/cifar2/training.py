@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,19 +27,64 @@ class Epoch(NamedTuple):
     val_accuracy: float
 
 
+@dataclass
+class State:
+    """A training between two epochs: all that it takes to go on from there, bit for bit.
+
+    order: the generator of the images' order; `epoch`: the last one finished.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    order: torch.Generator
+    epoch: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain containers that share memory with the model's."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "order": self.order.get_state(),
+            "random": [module.get_rng_state() for module in self._random_modules()],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned, torch's global generators included."""
+        self.epoch = state["epoch"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.set_state(state["order"])
+        for module, random in zip(self._random_modules(), state["random"], strict=True):
+            module.set_rng_state(random)
+
+    def _random_modules(self) -> list[Any]:
+        device = next(self.model.parameters()).device
+        return [torch] if device.type == "cpu" else [torch, torch.get_device_module(device)]
+
+
+def start(model: nn.Module, *, lr: float, seed: int) -> State:
+    """Begin a training of `model`, in place, by stochastic gradient descent.
+
+    Args:
+        seed: of the order of the images, drawn anew each epoch; the same on every device.
+            Dropout draws from torch's global generator.
+    """
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    return State(model, optimizer, torch.Generator().manual_seed(seed))
+
+
 def fit(
-    model: nn.Module,
+    state: State,
     train: tuple[Tensor, Tensor],
     val: tuple[Tensor, Tensor],
     *,
     epochs: int,
-    lr: float,
     batch_size: int,
     l2: float,
-    seed: int,
     bfloat16: bool = False,
 ) -> Iterator[Epoch]:
-    """Train `model` in place by stochastic gradient descent; yield after each epoch.
+    """Go on training until `epochs` are done; yield after each.
 
     The chapter's loop (*Deep Learning with PyTorch*, sections 8.4.1 and 8.5.2): cross-entropy
     plus l2 * (the sum of the squares of all parameters).
@@ -46,16 +92,13 @@ def fit(
     Args:
         train, val: normalised images, float32 [N, 3, 32, 32], and labels, int64 [N], on the
             model's device.
-        seed: of the order of the images, drawn anew each epoch; the same on every device.
-            Dropout draws from torch's global generator.
         bfloat16: compute the forward pass in it where PyTorch's autocast deems that safe.
     """
     images, labels = train
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    order = torch.Generator().manual_seed(seed)
-    for epoch in range(1, epochs + 1):
+    model, optimizer = state.model, state.optimizer
+    while state.epoch < epochs:
         model.train()
-        permutation = torch.randperm(len(labels), generator=order).to(labels.device)
+        permutation = torch.randperm(len(labels), generator=state.order).to(labels.device)
         outputs = []
         for batch in permutation.split(batch_size):
             with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
@@ -70,8 +113,9 @@ def fit(
         # Figures come from the logits at the end: within an epoch nothing waits for the device.
         train_logits, train_labels = torch.cat(outputs), labels[permutation]
         val_logits, val_labels = evaluation.predict(model, val[0]), val[1]
+        state.epoch += 1
         yield Epoch(
-            epoch,
+            state.epoch,
             train_loss=evaluation.loss(train_logits, train_labels),
             train_accuracy=evaluation.accuracy(train_logits, train_labels),
             val_loss=evaluation.loss(val_logits, val_labels),
