@@ -110,7 +110,7 @@ def test_a_device_that_is_not_here(stage: str, tmp_path: Path) -> None:
         ("filter", "filter: data/raw: no such folder; `dvc repro download` makes it"),
         ("train", "train: data/cifar2/train.pt: no such file; `dvc repro` makes it"),
         ("evaluate", "evaluate: models/model.pt: no such file; `dvc repro` makes it"),
-        ("plot", "plot: metrics/accuracy.json: No such file or directory"),
+        ("plot", "plot: data/cifar2/val.pt: no such file; `dvc repro` makes it"),
     ],
 )
 def test_a_missing_input_is_named(stage: str, words_said: str, tmp_path: Path) -> None:
