@@ -36,5 +36,6 @@ bench: setup  ## measure the speed beside the chapter's own loop (BENCH="--model
 	$(RUN) python -m bench $(BENCH)
 
 clean:  ## remove data, models, snapshots and scratch (not DVC's cache, nor the environment)
-	rm -rf data models plots/mistakes.png dvc_plots .dvc/tmp/snapshots .mypy_cache .pytest_cache .ruff_cache
-	find src stages tests -name __pycache__ -exec rm -rf {} +
+	rm -rf data models plots/mistakes.png dvc_plots .dvc/tmp/snapshots
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src stages tests bench -name __pycache__ -exec rm -rf {} +

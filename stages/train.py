@@ -97,9 +97,8 @@ def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path
                     each = (time.monotonic() - start_time) / (epoch.epoch - first)
                     print(_line(epoch, epochs, each * (epochs - epoch.epoch)), file=sys.stderr)
         except _stage.Stopped as stop:
-            stop.note = (
-                f" after epoch {len(done)} of {epochs}; the same run again goes on from there"
-            )
+            saved = kept.content["state"]["epoch"] if kept.content else 0
+            stop.note = f" after epoch {saved} of {epochs}; the same run again goes on from there"
             raise
 
     card = checkpoint.Card(run.model.name, config, train.classes, train.source)

@@ -112,6 +112,20 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_done(
 
 
 @pytest.mark.slow
+def test_after_a_full_disk_a_plain_repro_gives_the_right_bytes(tidy: Path) -> None:
+    shutil.rmtree(tidy / ".dvc/tmp/snapshots")
+    shutil.rmtree(tidy / "models")
+    with small_disk(tidy / "models", 8):
+        said = run("dvc", "repro", "--force", "--single-item", "train", cwd=tidy, status=255)
+        assert "train: models/model.pt: No space left on device" in said
+        assert "Traceback" not in said
+    assert not (tidy / "models/model.pt").exists()
+    run("dvc", "repro", cwd=tidy)
+    assert (tidy / "models/model.pt").exists()
+    assert run("git", "status", "--porcelain", cwd=tidy) == ""
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", OUTPUTS)
 def test_a_folder_that_may_not_be_written_to(stage: str, folder: Path) -> None:
     whole = outputs(stage, folder)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def resolve(name: str) -> torch.device:
     """Return the device that the setting `train.device` stands for on this machine.
 
-    On CUDA, ask for true float32 (cuDNN's default is TF32) and for reproducible algorithms.
+    On CUDA, ask for true float32 (cuDNN's default is TF32) and for reproducible algorithms, and
+    make that device the current one, whose random generator is meant where none is named.
 
     Args:
         name: "cpu", "cuda", "cuda:N", "mps", or "auto" for the first of cuda, mps, cpu here.
@@ -29,12 +30,13 @@ def resolve(name: str) -> torch.device:
     if torch.backends.mps.is_available():
         here.append("mps")
     here.append("cpu")
-    if name == "auto":
-        return torch.device(here[0])
-    if name == "cuda" and here[0] == "cuda:0":
-        return torch.device("cuda:0")
+    if name == "auto" or (name == "cuda" and here[0] == "cuda:0"):
+        name = here[0]
     if name not in here:
         raise UserError(
             f"train.device: {name!r} is not on this machine, which has: {', '.join(here)}"
         )
-    return torch.device(name)
+    place = torch.device(name)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    return place

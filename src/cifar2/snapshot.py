@@ -49,8 +49,8 @@ class Snapshot:
 
     def put(self, content: dict[str, Any]) -> None:
         """Take the run's state, as a copy; write it if the last writing is INTERVAL ago."""
+        self._changed = True  # first: a signal to stop may come between the two
         self.content = content
-        self._changed = True
         if time.monotonic() - self._written_at >= INTERVAL:
             self.write()
 
