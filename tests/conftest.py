@@ -1,15 +1,19 @@
 """A temporary clone, and how commands are run in it."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # The commands are those of the environment that runs the tests, activated or not.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 GIT_IDENTITY = {
@@ -41,6 +45,24 @@ def run(*command: str | Path, cwd: Path, status: int = 0, env: dict[str, str] | 
     return done.stdout
 
 
+def words(stage: str) -> list[str]:
+    """Return the command that dvc.yaml has for a stage."""
+    command: str = STAGES[stage]["cmd"]
+    python, script, *options = shlex.split(command.replace("$DVC_ROOT/.dvc/tmp/", ""))
+    assert python == "python"
+    return [sys.executable, str(ROOT / script), *options]
+
+
+def write(path: Path, **changes: Any) -> Path:
+    """Write the project's params.yaml with some keys changed: {"train__lr": 3} is train.lr."""
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for key, value in changes.items():
+        group, name = key.split("__")
+        settings[group][name] = value
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Return the files in a folder."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
@@ -56,6 +78,17 @@ def copy_project(to: Path) -> Path:
     run("git", "add", "--all", cwd=to)
     run("git", "commit", "--quiet", "--message=copy", cwd=to)
     return to
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder in which a short run of all stages took place; each left its trace there."""
+    path = tmp_path_factory.mktemp("finished")
+    write(path / "params.yaml", data__source="synthetic", train__epochs=1, train__threads=1)
+    for stage in STAGES:
+        python, *command = words(stage)
+        run(python, ROOT / "tests" / "trace.py", path / f"{stage}.json", *command, cwd=path)
+    return path
 
 
 @pytest.fixture(scope="session")

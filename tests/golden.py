@@ -25,7 +25,10 @@ def machine() -> dict[str, str]:
 
 def curves(name: str) -> dict[str, Any]:
     """Return the train and val losses of five steps, and of two epochs, of a network."""
-    return {"steps": _losses(name, images=16, epochs=5), "epochs": _losses(name, 200, 2)}
+    return {
+        "steps": _losses(name, images=16, epochs=5),
+        "epochs": _losses(name, images=200, epochs=2),
+    }
 
 
 def _losses(name: str, images: int, epochs: int) -> list[list[float]]:

@@ -5,21 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from cifar2 import UserError, params
-
-ROOT = Path(__file__).parent.parent
-
-
-def write(path: Path, **changes: Any) -> Path:
-    """Write the project's params.yaml with some keys changed: {"train__lr": 3} is train.lr."""
-    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for key, value in changes.items():
-        group, name = key.split("__")
-        settings[group][name] = value
-    path.write_text(yaml.safe_dump(settings))
-    return path
+from tests.conftest import ROOT, write
 
 
 def complaint(path: Path) -> str:

@@ -16,8 +16,7 @@ import pytest
 import train as train_stage
 
 from cifar2 import snapshot
-from tests.conftest import ROOT, contents, environment
-from tests.test_params import write
+from tests.conftest import ROOT, contents, environment, write
 from tests.test_stages import tiny_data
 
 EPOCHS = 60
@@ -37,9 +36,9 @@ _stage.run(train.main, "", settings="", data="", model="", history="", snapshots
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder in which an undisturbed run has left its output, and its snapshot."""
-    path = tmp_path_factory.mktemp("finished")
+    path = tmp_path_factory.mktemp("undisturbed")
     tiny_data(path / "data")
     settings(path)
     train(path, "undisturbed")
@@ -47,9 +46,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(finished: Path, tmp_path: Path) -> Path:
+def folder(undisturbed: Path, tmp_path: Path) -> Path:
     """Give a copy of it."""
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -141,7 +140,13 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(folder: Path) -> None:
     assert as_undisturbed(folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGHUP)),
+    ],
+)
 def test_stopped_it_saves_the_last_epoch_and_says_how_to_go_on(
     number: signal.Signals, folder: Path
 ) -> None:
@@ -213,6 +218,7 @@ def test_another_setting_starts_afresh(
     assert len(list((folder / "left").glob("*.pt"))) == 2
 
 
+@pytest.mark.slow
 def test_two_at_once_share_nothing(folder: Path) -> None:
     """The second waits, and takes over what the first has trained."""
     first = start(folder, "out")

@@ -1,6 +1,7 @@
 """Nothing half-done, nothing lost, no traceback: full disks, kills, damaged and hostile files."""
 
 import contextlib
+import importlib
 import os
 import random
 import shutil
@@ -16,9 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cifar2 import UserError, checkpoint, cifar10, dataset, params, snapshot, synthetic
-from tests.conftest import ROOT, contents, environment, run
-from tests.test_params import write
-from tests.test_stages import STAGES, words
+from tests.conftest import ROOT, STAGES, contents, environment, run, words, write
 
 OUTPUTS = {
     "download": ["data/raw"],
@@ -27,16 +26,6 @@ OUTPUTS = {
     "evaluate": ["metrics", "plots/predictions.csv"],
     "plot": ["plots/loss.png", "plots/accuracy.png", "plots/mistakes.png"],
 }
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder in which a short run of all stages took place."""
-    path = tmp_path_factory.mktemp("finished")
-    write(path / "params.yaml", data__source="synthetic", train__epochs=1, train__threads=1)
-    for stage in OUTPUTS:
-        run(*words(stage), cwd=path)
-    return path
 
 
 @pytest.fixture
@@ -220,10 +209,16 @@ def test_a_bad_input_is_named_in_one_line(
     (folder / file).unlink()
     if content is not None:
         (folder / file).write_bytes(content)
-    said = run(*words(stage), cwd=folder, status=2)
-    named = "models/model.pt" if file == "models/model.json" else file
-    assert said.startswith(f"{stage}: {named}: {reason}")
-    assert said.count("\n") == 1
+    _, _, *options = words(stage)
+    paths = {
+        option[2:].replace("-", "_"): folder / name
+        for option, name in zip(options[::2], options[1::2], strict=True)
+    }
+    with pytest.raises((UserError, OSError)) as caught:
+        importlib.import_module(stage).main(**paths)
+    said = str(caught.value)
+    assert file.removesuffix(".json") in said and reason in said
+    assert "\n" not in said
 
 
 def test_a_loss_that_is_no_number_stops_the_run(folder: Path) -> None:

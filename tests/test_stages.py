@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -14,37 +13,15 @@ import yaml
 
 from cifar2 import dataset
 from cifar2.models import config_keys, list_models
-from tests.conftest import ROOT, contents, run
-from tests.test_params import write
-
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-
-
-def words(stage: str) -> list[str]:
-    """Return the command that dvc.yaml has for a stage."""
-    command: str = STAGES[stage]["cmd"]
-    python, script, *options = shlex.split(command.replace("$DVC_ROOT/.dvc/tmp/", ""))
-    assert python == "python"
-    return [sys.executable, str(ROOT / script), *options]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder in which a short run of all stages took place; each left its trace there."""
-    path = tmp_path_factory.mktemp("run")
-    write(path / "params.yaml", data__source="synthetic", train__epochs=1, train__threads=1)
-    for stage in STAGES:
-        python, *command = words(stage)
-        run(python, ROOT / "tests" / "trace.py", path / f"{stage}.json", *command, cwd=path)
-    return path
+from tests.conftest import ROOT, STAGES, contents, run, words, write
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_deps_are_what_a_stage_imports(stage: str, folder: Path) -> None:
+def test_deps_are_what_a_stage_imports(stage: str, finished: Path) -> None:
     """No more, or it would run needlessly; no less, or it would not run when it should."""
     declared = {dep.replace("${model.name}", "net") for dep in STAGES[stage]["deps"]}
     code = {dep for dep in declared if dep.endswith(".py")}
-    assert code == set(json.loads((folder / f"{stage}.json").read_text())["imports"])
+    assert code == set(json.loads((finished / f"{stage}.json").read_text())["imports"])
     outs = {
         out if isinstance(out, str) else next(iter(out))
         for other in STAGES.values()
@@ -54,16 +31,16 @@ def test_deps_are_what_a_stage_imports(stage: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_params_are_what_a_stage_reads(stage: str, folder: Path) -> None:
+def test_params_are_what_a_stage_reads(stage: str, finished: Path) -> None:
     declared = set(STAGES[stage].get("params", []))
     if stage == "settings":  # checks them all
         assert declared == set(yaml.safe_load((ROOT / "params.yaml").read_text()))
     else:
-        assert declared == set(json.loads((folder / f"{stage}.json").read_text())["reads"])
+        assert declared == set(json.loads((finished / f"{stage}.json").read_text())["reads"])
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_stage_imports_what_it_does_not_use(stage: str, folder: Path) -> None:
+def test_no_stage_imports_what_it_does_not_use(stage: str, finished: Path) -> None:
     """torchvision takes seconds: only `filter` of the real CIFAR-10 needs it."""
     heavy = {
         "settings": set(),
@@ -73,7 +50,7 @@ def test_no_stage_imports_what_it_does_not_use(stage: str, folder: Path) -> None
         "evaluate": {"torch"},
         "plot": {"torch", "matplotlib"},
     }
-    assert set(json.loads((folder / f"{stage}.json").read_text())["heavy"]) == heavy[stage]
+    assert set(json.loads((finished / f"{stage}.json").read_text())["heavy"]) == heavy[stage]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -118,10 +95,10 @@ def test_a_missing_input_is_named(stage: str, words_said: str, tmp_path: Path) -
     assert run(*words(stage), cwd=tmp_path, status=2).strip() == words_said
 
 
-def test_the_stand_in_has_two_classes(folder: Path, tmp_path: Path) -> None:
+def test_the_stand_in_has_two_classes(finished: Path, tmp_path: Path) -> None:
     write(tmp_path / "params.yaml", data__classes=["cat", "dog"])
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "raw").symlink_to(folder / "data" / "raw")
+    (tmp_path / "data" / "raw").symlink_to(finished / "data" / "raw")
     said = run(*words("filter"), cwd=tmp_path, status=2)
     assert said == (
         "filter: data.classes: 'cat' is not in the synthetic data, which has: airplane, bird\n"
@@ -159,7 +136,7 @@ def test_without_a_network_cifar10_is_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "raw").exists()
 
 
-def test_a_stage_runs_the_library_beside_it(folder: Path, tmp_path: Path) -> None:
+def test_a_stage_runs_the_library_beside_it(tmp_path: Path) -> None:
     """Whichever is installed: a copy under .dvc/tmp/exps must run its own code."""
     for name in ("stages", "src"):
         run("cp", "-r", ROOT / name, tmp_path, cwd=ROOT)
