@@ -128,14 +128,17 @@ def test_a_network_comes_back_as_it_was(tmp_path: Path) -> None:
     assert state.keys() == network.state_dict().keys()
 
 
-@pytest.mark.parametrize("damage", ["model.pt", "model.json", "name"])
+@pytest.mark.parametrize("damage", ["model.pt", "model.json", "name", "number"])
 def test_a_damaged_network_is_named(damage: str, tmp_path: Path) -> None:
     card = checkpoint.Card("net", {}, ["a", "b"], "cifar10")
-    checkpoint.save(get_model("net"), card, tmp_path / "model.pt")
+    network = get_model("net")
+    if damage == "number":
+        torch.nn.init.constant_(network.get_parameter("fc1.bias"), float("nan"))
+    checkpoint.save(network, card, tmp_path / "model.pt")
     if damage == "name":
         text = (tmp_path / "model.json").read_text().replace('"net"', '"vgg"')
         (tmp_path / "model.json").write_text(text)
-    else:
+    elif damage != "number":
         (tmp_path / damage).write_bytes(b"junk")
     with pytest.raises(UserError, match=r"model\.pt: is (no trained network|damaged) \("):
         checkpoint.load(tmp_path / "model.pt")

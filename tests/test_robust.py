@@ -179,12 +179,17 @@ def test_a_trainer_whose_dvc_was_killed_ends(folder: Path) -> None:
         env=environment(DVC_ROOT=str(folder)),
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
-    assert parent.stderr is not None
-    parent.stderr.readline()  # the first epoch is done
-    parent.kill()
-    said = parent.stderr.read()  # till the trainer has closed it too
-    assert "train: stopped by SIGTERM after epoch " in said
+    try:
+        assert parent.stderr is not None
+        parent.stderr.readline()  # the first epoch is done
+        parent.kill()
+        _, said = parent.communicate(timeout=30)  # till the trainer, too, has closed it
+        assert "train: stopped by SIGTERM after epoch " in said
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
