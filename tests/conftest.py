@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,6 +79,16 @@ def copy_project(to: Path) -> Path:
     run("git", "add", "--all", cwd=to)
     run("git", "commit", "--quiet", "--message=copy", cwd=to)
     return to
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals() -> None:
+    """Let the stages be stopped by what they would ignore, as children of tests that nohup runs, or
+    a shell in the background.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
