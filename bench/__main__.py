@@ -230,7 +230,7 @@ def labelled(images: dataset.Dataset) -> Labelled:
 
 def fit(model: nn.Module, epochs: int, train: Labelled, val: Labelled) -> Iterator[training.Epoch]:
     state = training.start(model, lr=LR, seed=SEED)
-    return training.fit(state, train, val, epochs=epochs, batch_size=BATCH_SIZE, l2=0.0)
+    return training.fit(state, train, val, epochs=epochs, batch_size=BATCH_SIZE)
 
 
 def convolutions_and_products(name: str, train: int, val: int, threads: int) -> float:

@@ -26,7 +26,8 @@ def main(settings: Path, data: Path, model: Path, accuracy: Path, predictions: P
         images, labels, classes, _ = dataset.load(data / f"{name}.pt")
         if classes != card.classes:
             raise UserError(f"{model}: was trained on {card.classes}, {data} holds {classes}")
-        logits = evaluation.predict(network, dataset.normalize(images.to(place))).cpu()
+        normalized = dataset.normalize(images.to(place))
+        logits = evaluation.predict(network, normalized, mirror=run.evaluation.mirror).cpu()
         answers[name] = logits, labels
 
     result: dict[str, Any] = {"dataset": card.source, "model": card.name}

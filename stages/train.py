@@ -41,11 +41,23 @@ def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path
     }
     config = {key: options[key] for key in models.config_keys(run.model.name)}
     network = models.get_model(run.model.name, len(train.classes), **config).to(place)
-    start: dict[str, Any] = {"lr": run.train.lr, "seed": run.train.seed}
+    start: dict[str, Any] = {
+        "lr": run.train.lr,
+        "seed": run.train.seed,
+        "optimizer": run.train.optimizer,
+        "momentum": run.train.momentum,
+        "nesterov": run.train.nesterov,
+        "weight_decay": run.regularization.weight_decay,
+        "schedule": run.train.schedule,
+        "steps": run.train.epochs * math.ceil(len(train.labels) / run.train.batch_size),
+    }
     loop: dict[str, Any] = {
         "epochs": run.train.epochs,
         "batch_size": run.train.batch_size,
         "l2": run.regularization.l2,
+        "label_smoothing": run.regularization.label_smoothing,
+        "flip": run.augment.flip,
+        "crop": run.augment.crop,
         "bfloat16": run.train.precision == "bfloat16",
     }
     state = training.start(network, **start)

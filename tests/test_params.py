@@ -56,6 +56,12 @@ def test_every_setting_has_its_comment() -> None:
         ({"train__lr": float("nan")}, "train.lr: nan is not allowed; input should be a finite"),
         ({"train__lr": -0.1}, "train.lr: -0.1 is not allowed; input should be greater than 0"),
         (
+            {"train__optimizer": "adan"},
+            "train.optimizer: 'adan' is not allowed; did you mean 'adam'? allowed: sgd, adam, ad",
+        ),
+        ({"train__nesterov": True}, "train.nesterov: True needs a train.momentum above 0"),
+        ({"augment__crop": 32}, "augment.crop: 32 is not allowed; input should be less than or"),
+        (
             {"train__device": "gpu"},
             "train.device: 'gpu' is no device; devices: auto, cpu, cuda, cuda:N, mps",
         ),

@@ -96,8 +96,8 @@ def test_a_learning_rate_runs_what_reads_it(tidy: Path) -> None:
     assert re.search(r"^params\.yaml +train\.lr +0\.01 +0\.03$", changed, re.MULTILINE)
     diff = run("git", "diff", "--unified=0", "params.yaml", cwd=tidy)
     assert [line for line in diff.splitlines() if re.match(r"[-+] ", line)] == [
-        "-  lr: 0.01  # learning rate of SGD",
-        "+  lr: 0.03  # learning rate of SGD",
+        "-  lr: 0.01  # learning rate; the highest one, where a schedule changes it",
+        "+  lr: 0.03  # learning rate; the highest one, where a schedule changes it",
     ]
 
 

@@ -1,5 +1,7 @@
 """The loop: one step by hand, the penalty, the seeds."""
 
+import io
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -219,6 +221,113 @@ def test_twenty_steps_in_float32_are_those_of_the_chapter_s_loop(name: str) -> N
     assert_same_losses(name, 160, 1, torch.float32, 1e-4, memory_format)
 
 
+def learning_rates(schedule: str, steps: int) -> list[float]:
+    """Return the rate of each step, of a training at 1.0."""
+    state = training.start(linear(), lr=1.0, seed=0, schedule=schedule, steps=steps)
+    rates: list[float] = []
+    state.optimizer.register_step_pre_hook(
+        lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
+    )
+    list(training.fit(state, some_images(4), some_images(4), epochs=steps // 2, batch_size=2))
+    return rates
+
+
+def test_schedules() -> None:
+    """From step to step, not from epoch to epoch."""
+    assert learning_rates("none", 8) == 8 * [1.0]
+    assert learning_rates("step", 8) == pytest.approx(4 * [1.0] + 2 * [0.1] + 2 * [0.01])
+    cosine = [(1 + math.cos(math.pi * step / 8)) / 2 for step in range(8)]
+    assert learning_rates("cosine", 8) == pytest.approx(cosine)
+    one = learning_rates("onecycle", 20)  # its top is step 5 (0.3 * 20 - 1), its end step 19
+    assert one[:6] == pytest.approx([0.04 + 0.96 * step / 5 for step in range(6)])
+    assert one[5:] == pytest.approx([(19 - step) / 14 for step in range(5, 20)], abs=1e-5)
+
+
+def test_optimizers_and_their_settings() -> None:
+    """The first step from weights 0, where SGD's is the gradient and Adam's is lr of each sign."""
+    start = training.start
+    model = linear()
+    sgd = start(model, lr=0.1, seed=0, momentum=0.9, nesterov=True, weight_decay=0.5).optimizer
+    assert isinstance(sgd, torch.optim.SGD)
+    (group,) = sgd.param_groups
+    assert group["params"] == list(model.parameters())
+    assert [group[key] for key in ("lr", "momentum", "nesterov", "weight_decay")] == [
+        0.1, 0.9, True, 0.5,
+    ]  # fmt: skip
+    for name, kind in (("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)):
+        optimizer = start(model, lr=0.1, seed=0, optimizer=name, weight_decay=0.5).optimizer
+        assert type(optimizer) is kind
+        (group,) = optimizer.param_groups
+        assert (group["lr"], group["weight_decay"]) == (0.1, 0.5)
+    for wrong in ({"optimizer": "SGD"}, {"schedule": "linear"}):
+        with pytest.raises(ValueError, match="is no"):
+            start(model, lr=0.1, seed=0, **wrong)  # type: ignore[arg-type]
+
+
+def test_label_smoothing_is_in_the_step_and_not_in_the_figures() -> None:
+    """With weights 0 the gradient by a logit is 1/2 - (1 - s/2) for the label."""
+    image = torch.full((1, 3, 32, 32), 0.01)
+    model = linear()
+    state = training.start(model, lr=0.1, seed=0)
+    data = image, torch.tensor([1])
+    (epoch,) = training.fit(state, data, data, epochs=1, batch_size=1, label_smoothing=0.2)
+    bias = list(model.parameters())[1].detach()
+    torch.testing.assert_close(bias, torch.tensor([-0.04, 0.04]))
+    assert epoch.train_loss == pytest.approx(0.6931472)
+
+
+def test_augmentation_is_of_the_train_images_alone_and_new_each_epoch() -> None:
+    images, labels = some_images(6)
+    seen = []
+    model = get_model("net")
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    state = training.start(model, lr=0.1, seed=0)
+    data = images, labels
+    list(training.fit(state, data, data, epochs=2, batch_size=6, flip=True, crop=4))
+    assert [x.shape for x in seen] == 4 * [images.shape]
+    assert torch.equal(seen[1], images) and torch.equal(seen[3], images)
+    for x in (seen[0], seen[2]):
+        assert not any(torch.equal(view, image) for view in x for image in images)
+    assert not torch.equal(seen[0].sort(dim=0).values, seen[2].sort(dim=0).values)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [("sgd", "none"), ("sgd", "step"), ("adam", "cosine"), ("adamw", "onecycle")],
+)
+def test_a_training_goes_on_from_what_was_kept(optimizer: str, schedule: str) -> None:
+    """As a file keeps it: tensors and plain containers."""
+    data = some_images(8)
+
+    def begin() -> training.State:
+        torch.manual_seed(0)
+        options: dict[str, Any] = {"optimizer": optimizer, "schedule": schedule, "steps": 8}
+        return training.start(get_model("net1"), lr=0.01, seed=0, momentum=0.9, **options)
+
+    def train(state: training.State, epochs: int) -> list[training.Epoch]:
+        options: dict[str, Any] = {"batch_size": 4, "flip": True, "crop": 2}
+        return list(training.fit(state, data, data, epochs=epochs, **options))
+
+    undisturbed = train(begin(), 4)
+    stopped = begin()
+    first = train(stopped, 2)
+    file = io.BytesIO()
+    torch.save(stopped.state_dict(), file)
+    file.seek(0)
+    again = begin()
+    again.load_state_dict(torch.load(file, weights_only=True))
+    assert first + train(again, 4) == undisturbed
+
+
+def test_the_mirrored_evaluation_is_the_mean_of_both() -> None:
+    images, _ = some_images()
+    model = get_model("netbn")
+    both = evaluation.predict(model, images, mirror=True)
+    one, other = evaluation.predict(model, images), evaluation.predict(model, images.flip(3))
+    torch.testing.assert_close(both, (one + other) / 2)
+    assert not torch.allclose(one, other)
+
+
 class Transfers(TorchDispatchMode):
     """Count the operations that wait for a device or move data to or from it."""
 
@@ -239,6 +348,8 @@ def test_nothing_waits_for_the_device_within_an_epoch() -> None:
     """What waits does so once an epoch, for its four figures, however many the batches."""
     images, labels = some_images(40)
     for batch_size in (20, 2):
+        state = training.start(get_model("netbn"), lr=0.1, seed=0, schedule="cosine", steps=20)
+        data = images, labels
         with Transfers() as transfers:
-            fit(get_model("netbn"), (images, labels), batch_size=batch_size)
+            list(training.fit(state, data, data, epochs=1, batch_size=batch_size, crop=2))
         assert transfers.steps == 4 * ["_local_scalar_dense"]

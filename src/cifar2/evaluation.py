@@ -12,14 +12,21 @@ BATCH_SIZE = 100
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor) -> Tensor:
+def predict(model: nn.Module, images: Tensor, *, mirror: bool = False) -> Tensor:
     """Return the logits [N, num_classes] for normalised images [N, 3, 32, 32].
 
     Dropout is off and batch normalisation uses its running statistics; the model is left in
     evaluation mode.
+
+    Args:
+        mirror: average the logits of each image and of its mirror image (left and right).
     """
     model.eval()
-    return torch.cat([model(batch) for batch in images.split(BATCH_SIZE)])
+    logits = []
+    for batch in images.split(BATCH_SIZE):
+        answer = model(batch)
+        logits.append((answer + model(batch.flip(3))) / 2 if mirror else answer)
+    return torch.cat(logits)
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:

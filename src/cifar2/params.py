@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
 from cifar2 import UserError
@@ -70,14 +79,36 @@ class Train(_Group):
     device: Annotated[Str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")]
     epochs: Annotated[Int, Field(ge=1, le=100_000)]
     lr: Annotated[Float, Field(gt=0)]
+    optimizer: Literal["sgd", "adam", "adamw"]
+    momentum: Annotated[Float, Field(ge=0, lt=1)]
+    nesterov: Bool
+    schedule: Literal["none", "step", "cosine", "onecycle"]
     batch_size: Annotated[Int, Field(ge=1)]
     seed: Annotated[Int, Field(ge=0, lt=2**32)]
     threads: Annotated[Int, Field(ge=1, le=256)]
     precision: Literal["float32", "tf32", "bfloat16"]
 
+    @field_validator("nesterov")
+    @classmethod
+    def _with_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
+        if nesterov and info.data.get("momentum") == 0:
+            raise ValueError("needs a train.momentum above 0, 0.9 say")
+        return nesterov
+
 
 class Regularization(_Group):
     l2: Annotated[Float, Field(ge=0)]
+    weight_decay: Annotated[Float, Field(ge=0)]
+    label_smoothing: Annotated[Float, Field(ge=0, lt=1)]
+
+
+class Augment(_Group):
+    flip: Bool
+    crop: Annotated[Int, Field(ge=0, le=31)]
+
+
+class Evaluation(_Group):
+    mirror: Bool
 
 
 class Params(_Group):
@@ -85,6 +116,8 @@ class Params(_Group):
     model: Model
     train: Train
     regularization: Regularization
+    augment: Augment
+    evaluation: Evaluation
 
 
 def load(path: Path) -> Params:
