@@ -1,12 +1,13 @@
 # VENV=path uses another environment, for a second clone say: torch alone is gigabytes.
 VENV ?= .venv
 PYTHON ?= python3
+JOBS ?= 1
 # Named after what is to be installed: made again when that changes, shared by clones that agree.
 STAMP := $(VENV)/.cifar2-$(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 # Stages call plain `python`, as in an activated environment.
 RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: help setup repro test lint bench clean
+.PHONY: help setup repro zoo test lint bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
@@ -24,6 +25,9 @@ $(STAMP):
 repro: setup  ## run the pipeline: download, filter, train, evaluate, plot
 	$(RUN) dvc repro
 
+zoo: setup  ## train every variant that is not up to date (JOBS=2: two at once, a thread each)
+	$(RUN) python -m zoo --jobs $(JOBS)
+
 test: setup  ## run the tests (PYTEST="-m slow": the slow ones)
 	$(RUN) pytest $(PYTEST)
 
@@ -36,6 +40,7 @@ bench: setup  ## measure the speed beside the chapter's own loop (BENCH="--model
 	$(RUN) python -m bench $(BENCH)
 
 clean:  ## remove data, models, snapshots and scratch (not DVC's cache, nor the environment)
-	rm -rf data models plots/mistakes.png dvc_plots .dvc/tmp/snapshots
+	rm -rf data models plots/mistakes.png dvc_plots .dvc/tmp/snapshots .dvc/tmp/zoo
+	rm -rf zoo/models zoo/settings
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find src stages tests bench -name __pycache__ -exec rm -rf {} +
+	find src stages tests bench zoo -name __pycache__ -exec rm -rf {} +

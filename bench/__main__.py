@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stages"))
 
+import compose
 import train as train_stage  # which puts this project's own library first on the path
 from dvclive import Live
 
@@ -90,10 +91,12 @@ def main() -> None:
     print("  ".join(f"{key} {value}" for key, value in machine.items()))
     with tempfile.TemporaryDirectory() as scratch:
         clone = Path(scratch) / "clone"
-        project = {"pipeline": pipeline(clone)}
+        project: dict[str, Any] = {"pipeline": pipeline(clone)}
         project["nothing_to_do"] = nothing_to_do(clone, Path(scratch) / "one")
         train, val = (dataset.load(clone / f"data/cifar2/{name}.pt") for name in ("train", "val"))
         project["loops"] = loops(arguments.models, arguments.epochs, train, val, arguments.threads)
+        if "net" in project["loops"]:
+            project["fast"] = fast(clone, project["loops"]["net"]["chapter"], arguments.threads)
         project["data"] = data(clone, val)
         project["stages"] = stages(clone)
         project["growth"] = growth(clone, train, val)
@@ -202,6 +205,37 @@ def chapter_epochs(name: str, train: dataset.Dataset, val: dataset.Dataset) -> I
             chapter.train_epoch(epoch, model, optimizer, loader(train_pairs, shuffle=True))
             chapter.validate(model, loader(val_pairs))
         yield
+
+
+def fast(clone: Path, chapter_epochs: list[float], threads: int) -> dict[str, Any]:
+    """Time the train stage of the zoo's variant `fast` beside 100 epochs of the chapter's net."""
+    section("the zoo's fast variant: the whole train stage, all imported")
+    settings = clone / "zoo/settings"
+    compose.main(clone / "params.yaml", clone / "zoo/params.yaml", settings)
+    times, accuracies = [], []
+    for path in sorted(settings.glob("fast-*.yaml")):
+        path.write_text(path.read_text().replace("threads: 1\n", f"threads: {threads}\n"))
+        with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stderr(io.StringIO()):
+            out = Path(scratch)
+            paths = (out / "model.pt", out / "history", out / "snapshots")
+            times.append(
+                seconds(lambda: train_stage.main(path, clone / "data/cifar2", *paths))  # noqa: B023
+            )
+            rows = (out / "history/plots/metrics/val/accuracy.tsv").read_text().split()
+            accuracies.append(float(rows[-1]))
+    chapter_run = 100 * statistics.median(chapter_epochs)
+    result = {
+        "seconds": times,
+        "val_accuracies": accuracies,
+        "chapter": chapter_run,
+        "ratio": chapter_run / statistics.median(times),
+    }
+    print(
+        f"{spread(times)} s, val accuracy {statistics.mean(accuracies):.4f} in the mean of"
+        f" {len(times)} seeds;\n100 epochs of the chapter's net: {chapter_run:.0f} s, that is"
+        f" {result['ratio']:.1f} times as long"
+    )
+    return result
 
 
 def pairs(images: dataset.Dataset) -> list[tuple[Tensor, int]]:

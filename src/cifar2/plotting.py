@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,114 @@ def mistakes(
         axes.set_title(
             f"{prediction.actual}\n→ {prediction.predicted} {prediction.confidence:.2f}", fontsize=9
         )
+    return _png(figure)
+
+
+class Variant(NamedTuple):
+    """How a variant's seeds did.
+
+    train, val: the accuracy of each seed's trained network.
+    curves: train (running) and val accuracy of each seed per epoch, [2, seeds, epochs].
+    book: the accuracies that the book has of it, train and val; None where it has none.
+    """
+
+    name: str
+    train: Sequence[float]
+    val: Sequence[float]
+    curves: NDArray[np.float64]
+    book: tuple[float, float] | None
+
+
+def bars(variants: Sequence[Variant], title: str) -> bytes:
+    """Draw the mean accuracies with their standard deviations, and the book's; return the PNG."""
+    figure = Figure(figsize=(10, 5), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    sets = (("train", TRAIN_COLOUR, -0.2), ("val", VAL_COLOUR, 0.2))
+    lowest = 1.0
+    for position, (name, colour, offset) in enumerate(sets):
+        values = [np.asarray(getattr(variant, name)) for variant in variants]
+        places = np.arange(len(variants)) + offset
+        means = np.array([each.mean() for each in values])
+        spreads = [each.std(ddof=1) if len(each) > 1 else 0.0 for each in values]
+        axes.bar(places, means, 0.38, yerr=spreads, capsize=3, color=colour, alpha=0.8, label=name)
+        for place, mean in zip(places, means, strict=True):
+            text = f"{mean:.3f}"
+            axes.annotate(
+                text, (place, 0), (0, 4), xycoords=("data", "axes fraction"), rotation=90,
+                textcoords="offset points", ha="center", va="bottom", color="white", fontsize=8,
+            )  # fmt: skip
+        book = [
+            (place, variant.book[position])
+            for place, variant in zip(places, variants, strict=True)
+            if variant.book
+        ]
+        label = "the book's, one run each" if name == "val" else None
+        axes.plot(*zip(*book, strict=True), "kD", markersize=5, label=label)
+        lowest = min(lowest, *means, *(value for _, value in book))
+    axes.set_xticks(range(len(variants)), [v.name for v in variants], rotation=30, ha="right")
+    axes.set(title=title, ylabel="accuracy", ylim=(np.floor(20 * lowest - 1) / 20, 1.005))
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return _png(figure)
+
+
+def small_multiples(variants: Sequence[Variant], title: str) -> bytes:
+    """Draw each variant's accuracy per epoch: the seeds' mean and range; return the PNG."""
+    rows = -(-len(variants) // 4)
+    figure = Figure(figsize=(10, 0.6 + 2.2 * rows), dpi=100, layout="constrained")
+    figure.suptitle(title)
+    grid = figure.subplots(rows, 4, squeeze=False, sharey=True)
+    for axes in grid.flat[len(variants) :]:
+        axes.axis("off")
+    for axes, variant in zip(grid.flat, variants, strict=False):
+        epochs = np.arange(1, variant.curves.shape[2] + 1)
+        for label, colour, seeds in zip(
+            ("train (running)", "val"), (TRAIN_COLOUR, VAL_COLOUR), variant.curves, strict=True
+        ):
+            axes.plot(epochs, seeds.mean(axis=0), color=colour, linewidth=1.2, label=label)
+            axes.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.3)
+        axes.set_title(f"{variant.name} ({variant.curves.shape[1]} seeds)", fontsize=10)
+        axes.set_ylim(0.7, 1.0)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+        axes.grid(alpha=0.3)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("accuracy")
+    figure.supxlabel("epoch")
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower right", ncols=2)
+    return _png(figure)
+
+
+def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: str) -> bytes:
+    """Draw the differences of every two, row minus column; return the PNG.
+
+    Args:
+        cells: the difference, as a fraction, and whether it is real, of the pairs of `names` in the
+            order of `itertools.combinations`, of which the second is the row.
+    """
+    size = len(names)
+    values = np.full((size, size), np.nan)
+    figure = Figure(figsize=(2.5 + 0.75 * size, 1.8 + 0.5 * size), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    for (column, row), (difference, real) in zip(combinations(range(size), 2), cells, strict=True):
+        values[row, column] = difference if real else 0
+        axes.text(
+            column, row, f"{100 * difference:+.1f}", ha="center", va="center", fontsize=9,
+            weight="bold" if real else "normal", color="black" if real else "grey",
+        )  # fmt: skip
+    if cells:
+        limit = 1.5 * max((abs(difference) for difference, real in cells if real), default=1.0)
+        extent = (-0.5, size - 1.5, size - 0.5, 0.5)
+        axes.imshow(
+            values[1:, :-1], cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto", extent=extent
+        )
+    else:  # one variant
+        axes.axis("off")
+    axes.set_xticks(range(size - 1), names[:-1], rotation=40, ha="right")
+    axes.set_yticks(range(1, size), names[1:])
+    axes.spines[:].set_visible(False)
+    axes.set_title(title)
     return _png(figure)
 
 

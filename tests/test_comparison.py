@@ -1,0 +1,76 @@
+"""Which differences are real: cases whose answer is known."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cifar2.comparison import differences
+
+
+def ways(
+    *rates: float, seeds: int = 5, images: int = 2000, spread: float = 0.0
+) -> dict[str, NDArray[np.bool_]]:
+    """Draw networks that are right on images at certain rates, each image as hard for all."""
+    generator = np.random.default_rng(1)
+    hardness = generator.random(images)
+    return {
+        str(index): np.array(
+            [hardness < rate + spread * generator.standard_normal() for _ in range(seeds)]
+        )
+        for index, rate in enumerate(rates)
+    }
+
+
+def test_the_mean_is_the_difference_of_the_means_and_in_the_interval() -> None:
+    correct = ways(0.9, 0.88, 0.5)
+    found = differences(correct)
+    assert [(d.a, d.b) for d in found] == [("0", "1"), ("0", "2"), ("1", "2")]
+    for d in found:
+        assert d.mean == pytest.approx(correct[d.a].mean() - correct[d.b].mean())
+        assert d.low < d.mean < d.high
+        assert d.real
+
+
+def test_on_the_same_images_a_small_difference_is_seen() -> None:
+    """Ten images of 2,000 on which one is right and the other is not: far from luck, as McNemar's
+    test says too (p = 0.002), where two independent samples would tell nothing.
+    """
+    right = np.ones((1, 2000), dtype=bool)
+    right[:, :200] = False
+    worse = right.copy()
+    worse[:, 200:210] = False
+    (d,) = differences({"a": right, "b": worse})
+    assert d.real and d.mean == pytest.approx(0.005)
+    # A binomial count of 10: 95% within 4 and 16 or so.
+    assert (d.low, d.high) == pytest.approx((0.002, 0.008), abs=0.0006)
+
+
+def test_a_difference_smaller_than_the_seeds_spread_is_not_real() -> None:
+    for wanted, spread in ((True, 0.001), (False, 0.02)):
+        (d,) = differences(ways(0.9, 0.89, spread=spread))
+        assert d.real is wanted
+
+
+def test_two_of_a_kind_are_told_apart_one_time_in_twenty_or_so() -> None:
+    """Seeds and images drawn anew each time; with five seeds a little more often."""
+    generator = np.random.default_rng(2)
+    trials, told = 200, 0
+    for _ in range(trials):
+        hardness = generator.random(500)
+        each = [
+            np.array([hardness < 0.9 + 0.01 * generator.standard_normal() for _ in range(5)])
+            for _ in range(2)
+        ]
+        (d,) = differences({"a": each[0], "b": each[1]}, resamples=400)
+        told += d.real
+    assert told / trials < 0.13
+
+
+def test_the_same_numbers_every_time() -> None:
+    correct = ways(0.9, 0.89, spread=0.01)
+    assert differences(correct) == differences(correct)
+
+
+def test_other_images_are_refused() -> None:
+    with pytest.raises(ValueError, match="same images"):
+        differences({"a": np.ones((1, 3), dtype=bool), "b": np.ones((1, 4), dtype=bool)})

@@ -1,0 +1,235 @@
+"""The zoo, shortened, in a clone: what runs, and what does not."""
+
+import json
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import compare
+import pytest
+import yaml
+
+from cifar2 import params
+from tests.conftest import ROOT, contents, copy_project, run
+
+STAGES = yaml.safe_load((ROOT / "zoo" / "dvc.yaml").read_text())["stages"]
+SETTINGS = yaml.safe_load((ROOT / "zoo" / "params.yaml").read_text())
+
+
+def zoo(clone: Path, jobs: int = 2) -> list[str]:
+    """Run it; return the stages that were run, without the settings and the summary."""
+    said = run("python", "-m", "zoo", "--jobs", str(jobs), cwd=clone)
+    logs = (clone / ".dvc" / "tmp" / "zoo").glob("*.log")
+    texts = [said, *(log.read_text() for log in logs)]
+    ran = re.findall(r"^Running stage 'zoo/dvc.yaml:(\w+@.*)':$", "\n".join(texts), re.MULTILINE)
+    shutil.rmtree(clone / ".dvc" / "tmp" / "zoo", ignore_errors=True)
+    return sorted(ran)
+
+
+def edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+@pytest.mark.slow
+def test_the_zoo_trains_what_changed_and_nothing_else(tmp_path: Path) -> None:
+    clone = copy_project(tmp_path / "clone")
+    shutil.rmtree(clone / "zoo" / "runs", ignore_errors=True)
+    (clone / "zoo" / "dvc.lock").unlink(missing_ok=True)
+    text = (clone / "params.yaml").read_text()
+    text = text.replace("epochs: 100", "epochs: 1").replace("source: auto", "source: synthetic")
+    (clone / "params.yaml").write_text(text)
+    settings = SETTINGS | {
+        "cheap": {
+            "seeds": [1, 2],
+            "variants": {key: SETTINGS["cheap"]["variants"][key] for key in ("baseline", "res")},
+        },
+        "dear": {
+            "seeds": [1],
+            "variants": {"deep": {"model": {"name": "netresdeep", "n_blocks": 2}}},
+        },
+    }
+
+    def write_settings() -> None:
+        (clone / "zoo" / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+
+    write_settings()
+    cheap = ["baseline-1", "baseline-2", "res-1", "res-2"]
+    everything = [f"{kind}@{name}" for kind in ("evaluate", "train") for name in cheap]
+    everything += ["evaluate_dear@deep-1", "train_dear@deep-1"]
+    assert zoo(clone) == sorted(everything)
+    results = json.loads((clone / "zoo" / "results.json").read_text())
+    assert list(results) == ["baseline", "res", "deep"]
+    assert results["baseline"]["parameters"] == 18_090 and results["deep"]["epochs"] == 1
+    assert results["deep"]["val"]["std"] is None
+    seeds = results["res"]["val"]["seeds"]
+    assert results["res"]["val"]["mean"] == pytest.approx(sum(seeds) / 2, abs=1e-6)
+    assert "Data and pipelines are up to date" in run("dvc", "status", "zoo/dvc.yaml", cwd=clone)
+    assert zoo(clone) == []
+
+    # In a fresh clone, without a cache, results that are in Git are not made again.
+    run("git", "add", "--all", cwd=clone)
+    run("git", "commit", "--quiet", "--message=zoo", cwd=clone)
+    fresh = tmp_path / "fresh"
+    run("git", "clone", "--quiet", clone, fresh, cwd=tmp_path)
+    assert zoo(fresh) == []
+    assert run("git", "status", "--porcelain", cwd=fresh) == ""
+    assert not (fresh / "data" / "raw").exists()
+
+    # A default that no variant uses; then one network's file; then another variant.
+    edit(clone / "params.yaml", "name: net\n", "name: vgg\n")
+    edit(clone / "params.yaml", "dropout: 0.4", "dropout: 0.3")
+    assert zoo(clone) == []
+    edit(clone / "src/cifar2/models/netres.py", "def forward", "# a comment\n    def forward")
+    assert zoo(clone) == ["train@res-1", "train@res-2"]
+    settings["cheap"]["variants"]["width"] = {"model": {"name": "netwidth"}}
+    write_settings()
+    new = [f"{kind}@width-{seed}" for kind in ("evaluate", "train") for seed in (1, 2)]
+    assert zoo(clone) == new
+
+    # One of them, trained again from the start, has the committed bytes.
+    shutil.rmtree(clone / ".dvc" / "tmp" / "snapshots")
+    run("dvc", "repro", "--force", "--single-item", "zoo/dvc.yaml:train@baseline-2", cwd=clone)
+    changed = run("git", "status", "--porcelain", "zoo/runs/baseline-2", cwd=clone)
+    assert changed == ""
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_is_named_and_the_others_go_on(clone: Path, tmp_path: Path) -> None:
+    """At a learning rate of 1e9 the loss of a network with relu is not a number."""
+    copy = tmp_path / "copy"
+    shutil.copytree(clone, copy, symlinks=True)
+    shutil.rmtree(copy / "zoo" / "runs", ignore_errors=True)
+    (copy / "zoo" / "dvc.lock").unlink(missing_ok=True)
+    settings = SETTINGS | {
+        "cheap": {
+            "seeds": [1],
+            "variants": {
+                "wild": {"model": {"name": "netdepth"}, "train": {"lr": 1e9}},
+                "tame": {"model": {"name": "net"}},
+            },
+        },
+        "dear": {"seeds": [], "variants": {}},
+    }
+    (copy / "zoo" / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    said = run("python", "-m", "zoo", cwd=copy, status=1)
+    assert re.search(r"^zoo: wild-1: train: train\.lr: at 1e\+09 the loss became ", said, re.M), (
+        said
+    )
+    assert (copy / "zoo" / "runs" / "tame-1" / "accuracy.json").exists()
+
+
+def test_no_job_is_too_few() -> None:
+    said = run("python", "-m", "zoo", "--jobs", "0", cwd=ROOT, status=2)
+    assert said.splitlines()[-1] == "zoo: error: --jobs: 0 is too few, at least 1"
+
+
+def words(stage: str) -> list[str]:
+    """Return the command that zoo/dvc.yaml has for a stage."""
+    python, script, *options = shlex.split(STAGES[stage]["cmd"])
+    assert python == "python"
+    return [sys.executable, str(ROOT / script), *options]
+
+
+@pytest.fixture(scope="module")
+def summed_up(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with the settings of all runs, and a summary of two, each with its trace."""
+    path = tmp_path_factory.mktemp("zoo")
+    shutil.copy(ROOT / "params.yaml", path)
+    (path / "zoo").mkdir()
+    shutil.copy(ROOT / "zoo" / "params.yaml", path / "zoo")
+    for name in ("baseline-1", "width-3"):
+        run_folder = path / "zoo" / "runs" / name
+        shutil.copytree(finished / "plots" / "training", run_folder / "training")
+        shutil.copy(finished / "metrics" / "accuracy.json", run_folder)
+        shutil.copy(finished / "plots" / "predictions.csv", run_folder)
+    (path / "zoo" / "runs" / "width-1" / "training").mkdir(parents=True)  # under way
+    for stage in ("settings", "compare"):
+        python, *command = words(stage)
+        run(python, ROOT / "tests" / "trace.py", path / f"{stage}.json", *command, cwd=path)
+    return path
+
+
+@pytest.mark.parametrize("stage", ["settings", "compare"])
+def test_deps_are_what_a_stage_imports(stage: str, summed_up: Path) -> None:
+    declared = {dep for dep in STAGES[stage]["deps"] if not dep.startswith("zoo/")}
+    imports = json.loads((summed_up / f"{stage}.json").read_text())["imports"]
+    folder = "src/cifar2/models"
+    assert declared == {folder if name.startswith(folder) else name for name in imports}
+
+
+def test_a_summary_of_what_is_there(summed_up: Path) -> None:
+    folder = summed_up / "zoo"
+    accuracy = json.loads((folder / "runs" / "width-3" / "accuracy.json").read_text())
+    results = json.loads((folder / "results.json").read_text())
+    assert list(results) == ["baseline", "width"]
+    mean = accuracy["val"]["accuracy"]
+    assert results["width"]["val"] == {"mean": mean, "std": None, "seeds": [mean]}
+    assert results["width"]["parameters"] == 38_386
+    pairs = (folder / "pairs.csv").read_text().splitlines()
+    assert pairs[1] == "baseline,width,0.0000,0.0000,0.0000,false"  # they are the same run
+    before = contents(folder)
+    run(*words("compare"), cwd=summed_up)
+    assert contents(folder) == before
+
+
+def test_a_damaged_run_is_named(summed_up: Path, tmp_path: Path) -> None:
+    shutil.copytree(summed_up, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "zoo" / "runs" / "baseline-1" / "predictions.csv").write_text("x\n1\n")
+    said = run(*words("compare"), cwd=tmp_path, status=2)
+    assert said == (
+        "compare: zoo/runs/baseline-1: is damaged ('actual'); remove it, then `make zoo`\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variant", "words_said"),
+    [
+        (
+            {"model": {"nmae": "net"}},
+            "model.nmae: is no setting; did you mean 'name'? settings here: name, n_chans1, n_blo",
+        ),
+        ({"model": "net"}, "has no {group: {key: value}}"),
+        (None, "has no {group: {key: value}}"),
+    ],
+)
+def test_a_wrong_variant_is_named(variant: object, words_said: str, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "zoo").mkdir()
+    settings = SETTINGS | {"cheap": {"seeds": [1], "variants": {"mine": variant}}}
+    (tmp_path / "zoo" / "params.yaml").write_text(yaml.safe_dump(settings))
+    said = run(*words("settings"), cwd=tmp_path, status=2)
+    assert said.startswith(f"compose: zoo/params.yaml: mine: {words_said}")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "zoo" / "settings").exists()
+
+
+def test_a_run_s_settings_are_its_variant_s(summed_up: Path) -> None:
+    runs = {path.stem: params.load(path) for path in (summed_up / "zoo" / "settings").iterdir()}
+    count = sum(len(SETTINGS[g]["variants"]) * len(SETTINGS[g]["seeds"]) for g in ("cheap", "dear"))
+    assert len(runs) == count
+    usual = params.load(ROOT / "params.yaml")
+    run = runs["l2-4"]
+    assert run.regularization.l2 == 0.001
+    assert run.train == usual.train.model_copy(update={"seed": 4, "threads": 1})
+    assert runs["res_deep_shared-2"].model.shared_blocks
+    assert runs["res_deep_shared-2"].model.n_chans1 == usual.model.n_chans1
+
+
+def test_the_table_in_the_readme_is_that_of_the_results() -> None:
+    results = json.loads((ROOT / "zoo" / "results.json").read_text())
+    text = (ROOT / "README.md").read_text()
+    shown = text.split("<!-- zoo/table.md -->\n")[1].split("<!-- end -->")[0]
+    assert shown == compare.rows(results, SETTINGS["book"]) == (ROOT / "zoo/table.md").read_text()
+
+
+@pytest.mark.parametrize(("kind", "stage"), [("train", "train"), ("evaluate", "evaluate")])
+def test_deps_are_those_of_the_main_pipeline(kind: str, stage: str) -> None:
+    """But for the network's file, whose checksum stands in the settings."""
+    main = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"]
+    code = {dep for dep in main if dep.endswith(".py") and "${" not in dep}
+    for name in (kind, f"{kind}_dear"):
+        assert {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")} == code
