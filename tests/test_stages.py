@@ -144,7 +144,7 @@ def test_a_stage_runs_the_library_beside_it(tmp_path: Path) -> None:
     module.write_text(module.read_text() + "\nprint('the copy is imported')\n")
     write(tmp_path / "params.yaml")
     script = tmp_path / "stages" / "settings.py"
-    command = (sys.executable, script, "--settings", "params.yaml")
+    command = (sys.executable, script, "--settings", "params.yaml", "--checked", "checked")
     said = run(*command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT / "src")})
     assert said == "the copy is imported\n"
 

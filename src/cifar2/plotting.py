@@ -128,7 +128,8 @@ def small_multiples(variants: Sequence[Variant], title: str) -> bytes:
         ):
             axes.plot(epochs, seeds.mean(axis=0), color=colour, linewidth=1.2, label=label)
             axes.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.3)
-        axes.set_title(f"{variant.name} ({variant.curves.shape[1]} seeds)", fontsize=10)
+        count = len(variant.val)
+        axes.set_title(f"{variant.name} ({count} seed{'s' if count > 1 else ''})", fontsize=10)
         axes.set_ylim(0.7, 1.0)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
         axes.grid(alpha=0.3)
