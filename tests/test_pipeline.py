@@ -173,6 +173,7 @@ def test_a_wrong_setting_loses_nothing(change: str, words: str, tidy: Path) -> N
 def test_the_picture_of_the_pipeline(clone: Path) -> None:
     arrows = set(re.findall(r'"(\w+)" -> "(\w+)"', run("dvc", "dag", "--dot", cwd=clone)))
     assert arrows == {
+        ("settings", "download"),
         ("download", "filter"),
         ("filter", "train"),
         ("filter", "evaluate"),

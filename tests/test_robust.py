@@ -159,15 +159,30 @@ def test_killed_at_any_moment_an_output_is_whole_or_absent(stage: str, folder: P
 
 
 def test_a_stage_that_is_stopped_has_the_conventional_status(folder: Path) -> None:
+    """While it waits to read from a pipe that gives nothing."""
+    pipe = folder / "data" / "raw" / synthetic.FILE
+    pipe.unlink()
+    os.mkfifo(pipe)
     for number in (signal.SIGINT, signal.SIGTERM):
         process = subprocess.Popen(
             words("filter"), cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
         )
-        time.sleep(1)
+        writer = open_when_read(pipe)
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
+        os.close(writer)
         assert process.returncode == 128 + number
         assert said == f"filter: stopped by {number.name}\n"
+
+
+def open_when_read(pipe: Path) -> int:
+    """Open a pipe to write to, as soon as somebody has it open to read from."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        time.sleep(0.01)
+    raise AssertionError("nobody reads")
 
 
 def test_a_trainer_whose_dvc_was_killed_ends(folder: Path) -> None:
