@@ -84,7 +84,8 @@ def test_the_zoo_trains_what_changed_and_nothing_else(tmp_path: Path) -> None:
     edit(clone / "params.yaml", "dropout: 0.4", "dropout: 0.3")
     assert zoo(clone) == []
     edit(clone / "src/cifar2/models/netres.py", "def forward", "# a comment\n    def forward")
-    assert zoo(clone) == ["train@res-1", "train@res-2"]
+    res = [f"{kind}@res-{seed}" for kind in ("evaluate", "train") for seed in (1, 2)]
+    assert zoo(clone) == res
     settings["cheap"]["variants"]["width"] = {"model": {"name": "netwidth"}}
     write_settings()
     new = [f"{kind}@width-{seed}" for kind in ("evaluate", "train") for seed in (1, 2)]
