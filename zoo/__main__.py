@@ -33,7 +33,7 @@ def main() -> None:
     if jobs < 1:
         parser.error(f"--jobs: {jobs} is too few, at least 1")
     try:
-        dvc("repro", "--single-item", f"{ZOO}:settings")
+        dvc("repro", "--single-item", f"{ZOO}:compose")
         runs = all_runs()
         left = stale(runs)
         print(f"{len(runs) - len(left)} of {len(runs)} runs are up to date", file=sys.stderr)
