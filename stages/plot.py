@@ -1,14 +1,14 @@
 """Draw loss and accuracy per epoch, and the worst mistakes."""
 
-import contextlib
-import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import _stage
+import _table
 
 from cifar2 import UserError, files
+
+REMEDY = "`dvc repro -f` makes it anew"
 
 
 def main(
@@ -23,24 +23,24 @@ def main(
     from cifar2 import dataset, plotting
 
     val = dataset.load(data / "val.pt")
-    with _reading(accuracy):
+    with _table.reading(accuracy, REMEDY):
         result = json.loads(accuracy.read_bytes())
         figures = {name: dict(result[name]) for name in ("train", "val")}
         subject = f"{result['model']} on {result['dataset']} ({', '.join(val.classes)})"
     for quantity, path in (("loss", loss_plot), ("accuracy", accuracy_plot)):
         train_series, val_series = (
-            _column(history / f"plots/metrics/{name}/{quantity}.tsv", quantity)
+            column(history / f"plots/metrics/{name}/{quantity}.tsv", quantity)
             for name in ("train", "val")
         )
         if len(train_series) != len(val_series):
             raise UserError(f"{history}: its series differ in length; `dvc repro -f` makes it anew")
-        with _reading(accuracy):
+        with _table.reading(accuracy, REMEDY):
             final = ", ".join(f"{name} {figures[name][quantity]:.4f}" for name in figures)
         label = "cross-entropy loss (nats)" if quantity == "loss" else quantity
         title = f"{subject}\n{quantity} of the trained network: {final}"
         files.write(path, plotting.curves(train_series, val_series, label, title))
 
-    with _reading(predictions):
+    with _table.reading(predictions, REMEDY):
         table = [
             plotting.Prediction(
                 range(len(val.images))[int(row["image"])],
@@ -48,28 +48,14 @@ def main(
                 row["predicted"],
                 float(row["confidence"]),
             )
-            for row in _rows(predictions, ",")
+            for row in _table.rows(predictions, ",")
         ]
     files.write(mistakes_plot, plotting.mistakes(table, val.images.numpy(), subject))
 
 
-def _column(path: Path, name: str) -> list[float]:
-    with _reading(path):
-        return [float(row[name]) for row in _rows(path, "\t")]
-
-
-def _rows(path: Path, delimiter: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.read_text().splitlines(), delimiter=delimiter))
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Name the file when what is in it is not what is looked for."""
-    try:
-        yield
-    except (csv.Error, LookupError, TypeError, ValueError, RecursionError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path}: is damaged ({reason}); `dvc repro -f` makes it anew") from error
+def column(path: Path, name: str) -> list[float]:
+    with _table.reading(path, REMEDY):
+        return _table.column(path, name)
 
 
 if __name__ == "__main__":
