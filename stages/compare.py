@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import _stage
+import _table
 import yaml
 
 from cifar2 import UserError, comparison, files, models, params
@@ -16,8 +17,13 @@ SETS = ("train", "val")
 
 
 class Run(NamedTuple):
-    """What a run left: its accuracies and their curves, by set; where it was right, on val."""
+    """What a run left: its accuracies and their curves, by set; where it was right, on val.
 
+    dataset, actual: what it was measured on, and the class of each val image.
+    """
+
+    dataset: str
+    actual: list[str]
     accuracies: dict[str, float]
     right: list[bool]
     curves: dict[str, list[float]]
@@ -39,53 +45,72 @@ def main(
     from cifar2 import plotting
 
     zoo = yaml.safe_load(variants.read_bytes())
+    found = {
+        name: {seed: read(runs / f"{name}-{seed}") for seed in finished(runs, name, group["seeds"])}
+        for group in (zoo["cheap"], zoo["dear"])
+        for name in group["variants"]
+    }
+    found = {name: seeds for name, seeds in found.items() if seeds}
+    dataset = same_data(runs, found)
+
     summary: dict[str, Any] = {}
     correct, drawn = {}, []
-    for group in (zoo["cheap"], zoo["dear"]):
-        for name in group["variants"]:
-            names = [f"{name}-{seed}" for seed in group["seeds"]]
-            found = [
-                read(runs / each) for each in names if (runs / each / "accuracy.json").exists()
-            ]
-            if not found:
-                continue
-            train, val = ([run.accuracies[s] for run in found] for s in SETS)
-            run = params.load(settings / f"{names[0]}.yaml")
-            summary[name] = {
-                "train": spread(train),
-                "val": spread(val),
-                "parameters": parameters(run),
-                "epochs": run.train.epochs,
-            }
-            correct[name] = np.array([run.right for run in found])
-            curves = np.array([[run.curves[s] for run in found] for s in SETS])
-            book = zoo["book"].get(name)
-            figures = (book["train"], book["val"]) if book else None
-            drawn.append(plotting.Variant(name, train, val, curves, figures))
-    if not summary:
-        raise UserError(f"{runs}: has no run yet; `make zoo`")
+    for name, seeds in found.items():
+        train, val = ([run.accuracies[s] for run in seeds.values()] for s in SETS)
+        run = params.load(settings / f"{name}-{next(iter(seeds))}.yaml")
+        summary[name] = {
+            "train": spread(train),
+            "val": spread(val),
+            "parameters": parameters(run),
+            "epochs": run.train.epochs,
+        }
+        correct[name] = np.array([run.right for run in seeds.values()])
+        curves = np.array([[run.curves[s] for run in seeds.values()] for s in SETS])
+        book = zoo["book"].get(name)
+        figures = (book["train"], book["val"]) if book else None
+        drawn.append(plotting.Variant(name, train, val, curves, figures))
     differences = comparison.differences(correct)
+
     write_csv(
         pairs,
         ["a", "b", "difference", "low", "high", "real"],
         [
-            [d.a, d.b, *(f"{value:.4f}" for value in (d.mean, d.low, d.high)), str(d.real).lower()]
+            [d.a, d.b, *(f"{value:.5f}" for value in (d.mean, d.low, d.high)), str(d.real).lower()]
             for d in differences
         ],
     )
     files.write(markdown, rows(summary, zoo["book"]).encode())
-    files.write(
-        accuracy_plot,
-        plotting.bars(drawn, "Accuracy: mean over seeds, ± one standard deviation"),
-    )
-    files.write(
-        curves_plot,
-        plotting.small_multiples(drawn, "Accuracy per epoch: mean over seeds, and range"),
-    )
-    real = [(-d.mean, d.real) for d in differences]
-    title = "Val accuracy, row minus column, in percentage points;\nbold: real at 95%"
-    files.write(pairs_plot, plotting.triangle(list(summary), real, title))
+    title = f"Accuracy on {dataset}: mean over seeds, ± one standard deviation"
+    files.write(accuracy_plot, plotting.bars(drawn, title))
+    title = f"Accuracy per epoch on {dataset}: mean over seeds, and range"
+    files.write(curves_plot, plotting.small_multiples(drawn, title))
+    title = f"Val accuracy on {dataset}, row minus column, in percentage points;\nbold: real at 95%"
+    cells = [(-d.mean, d.real) for d in differences]
+    files.write(pairs_plot, plotting.triangle(list(summary), cells, title))
     files.write(results, (json.dumps(summary, indent=2) + "\n").encode())
+
+
+def finished(runs: Path, name: str, seeds: list[int]) -> list[int]:
+    return [seed for seed in seeds if (runs / f"{name}-{seed}" / "accuracy.json").exists()]
+
+
+def same_data(runs: Path, found: dict[str, dict[int, Run]]) -> str:
+    """Return which data set the runs are on.
+
+    Raises:
+        UserError: if they are not all on the same images, or a variant's not of the same length.
+    """
+    first: Run | None = None
+    for name, seeds in found.items():
+        lengths = set()
+        for seed, run in seeds.items():
+            first = first or run
+            lengths.add(len(run.curves["val"]))
+            if (run.dataset, run.actual) != (first.dataset, first.actual) or len(lengths) > 1:
+                raise UserError(f"{runs / name}-{seed}: is not like the runs before it; `make zoo`")
+    if first is None:
+        raise UserError(f"{runs}: has no run yet; `make zoo`")
+    return first.dataset
 
 
 def spread(values: list[float]) -> dict[str, Any]:
@@ -111,22 +136,22 @@ def read(run: Path) -> Run:
     Raises:
         UserError: if a file is missing or is not what the stages write.
     """
-    try:
-        accuracy = json.loads((run / "accuracy.json").read_bytes())
-        predictions = table(run / "predictions.csv", ",")
-        curves = {s: table(run / f"training/plots/metrics/{s}/accuracy.tsv", "\t") for s in SETS}
-        return Run(
-            {s: accuracy[s]["accuracy"] for s in SETS},
-            [row["actual"] == row["predicted"] for row in predictions],
-            {s: [float(row["accuracy"]) for row in curves[s]] for s in SETS},
-        )
-    except (csv.Error, LookupError, OSError, TypeError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{run}: is damaged ({reason}); remove it, then `make zoo`") from error
-
-
-def table(path: Path, delimiter: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.read_text().splitlines(), delimiter=delimiter))
+    with _table.reading(run, "remove it, then `make zoo`"):
+        try:
+            accuracy = json.loads((run / "accuracy.json").read_bytes())
+            predictions = _table.rows(run / "predictions.csv", ",")
+            return Run(
+                accuracy["dataset"],
+                [row["actual"] for row in predictions],
+                {s: accuracy[s]["accuracy"] for s in SETS},
+                [row["actual"] == row["predicted"] for row in predictions],
+                {
+                    s: _table.column(run / f"training/plots/metrics/{s}/accuracy.tsv", "accuracy")
+                    for s in SETS
+                },
+            )
+        except FileNotFoundError as error:
+            raise LookupError(f"there is no {error.filename}") from error
 
 
 def rows(summary: dict[str, Any], book: dict[str, dict[str, float]]) -> str:

@@ -10,9 +10,12 @@ import yaml
 
 from cifar2 import UserError, files, models, params
 
-# What a run does not read stands at one value each, so that another default trains nothing.
-NOT_READ: dict[str, Any] = {"n_chans1": 2, "n_blocks": 1, "dropout": 0.0, "shared_blocks": False}
+# What a run does not read stands at one value each, so that another default trains nothing: the
+# data's settings, since a run takes the images of the main pipeline as they are; the settings of
+# other networks; those of other optimizers.
 DATA = {"classes": ["airplane", "bird"], "source": "auto"}
+MODEL: dict[str, Any] = {"n_chans1": 2, "n_blocks": 1, "dropout": 0.0, "shared_blocks": False}
+SGD = {"momentum": 0.0, "nesterov": False}
 
 
 def main(settings: Path, variants: Path, runs: Path) -> None:
@@ -25,6 +28,8 @@ def main(settings: Path, variants: Path, runs: Path) -> None:
                 for seed in group["seeds"]:
                     path = part / f"{name}-{seed}.yaml"
                     try:
+                        if "data" in zoo["all"] or "data" in differences:
+                            raise UserError(f"{path}: data: the zoo takes the data as it is")
                         own = {"train": {"seed": seed}}
                         write(merge(defaults, zoo["all"], differences, own), path)
                     except UserError as error:
@@ -50,7 +55,9 @@ def write(run: dict[str, Any], path: Path) -> None:
     path.write_text(yaml.safe_dump(run, sort_keys=False))
     network = params.load(path).model.name
     taken = models.config_keys(network)
-    run["model"] |= {key: value for key, value in NOT_READ.items() if key not in taken}
+    run["model"] |= {key: value for key, value in MODEL.items() if key not in taken}
+    if run["train"]["optimizer"] != "sgd":
+        run["train"] |= SGD
     code = Path(models.__file__).with_name(f"{network}.py")
     checksum = hashlib.md5(code.read_bytes()).hexdigest()
     text = f"# {code.name}: {checksum}\n" + yaml.safe_dump(run, sort_keys=False)

@@ -244,7 +244,7 @@ def test_schedules() -> None:
 
 
 def test_optimizers_and_their_settings() -> None:
-    """The first step from weights 0, where SGD's is the gradient and Adam's is lr of each sign."""
+    """Torch's own, with what was asked for."""
     start = training.start
     model = linear()
     sgd = start(model, lr=0.1, seed=0, momentum=0.9, nesterov=True, weight_decay=0.5).optimizer

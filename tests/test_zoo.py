@@ -1,10 +1,14 @@
 """The zoo, shortened, in a clone: what runs, and what does not."""
 
 import json
+import os
 import re
 import shlex
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import compare
@@ -12,7 +16,7 @@ import pytest
 import yaml
 
 from cifar2 import params
-from tests.conftest import ROOT, contents, copy_project, run
+from tests.conftest import ROOT, contents, copy_project, environment, run
 
 STAGES = yaml.safe_load((ROOT / "zoo" / "dvc.yaml").read_text())["stages"]
 SETTINGS = yaml.safe_load((ROOT / "zoo" / "params.yaml").read_text())
@@ -117,10 +121,42 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(clone: Path, tmp_path: P
     }
     (copy / "zoo" / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     said = run("python", "-m", "zoo", cwd=copy, status=1)
+    assert (copy / "zoo" / "results.json").exists()
     assert re.search(r"^zoo: wild-1: train: train\.lr: at 1e\+09 the loss became ", said, re.M), (
         said
     )
     assert (copy / "zoo" / "runs" / "tame-1" / "accuracy.json").exists()
+
+
+@pytest.mark.slow
+def test_stopped_it_goes_on(clone: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(clone, tmp_path / "copy", symlinks=True)
+    shutil.rmtree(copy / "zoo" / "runs")
+    settings = SETTINGS | {
+        "cheap": {
+            "seeds": [1],
+            "variants": {"long": {"model": {"name": "net"}, "train": {"epochs": 40}}},
+        },
+        "dear": {"seeds": [], "variants": {}},
+    }
+    (copy / "zoo" / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    command = [sys.executable, "-m", "zoo"]
+    process = subprocess.Popen(
+        command, cwd=copy, env=environment(), stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    log = copy / ".dvc" / "tmp" / "zoo" / "long-1.log"
+    while not (log.exists() and "epoch 1/40" in log.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    assert said.splitlines()[-1] == "zoo: stopped; the same command goes on from there"
+    stopped = re.search(r"stopped by SIGINT after epoch (\d+) of 40", log.read_text())
+    assert stopped
+    run(*command, cwd=copy)
+    assert f"going on after epoch {stopped[1]} of 40" in log.read_text()
 
 
 def test_no_job_is_too_few() -> None:
@@ -172,7 +208,7 @@ def test_a_summary_of_what_is_there(summed_up: Path) -> None:
     assert results["width"]["val"] == {"mean": mean, "std": None, "seeds": [mean]}
     assert results["width"]["parameters"] == 38_386
     pairs = (folder / "pairs.csv").read_text().splitlines()
-    assert pairs[1] == "baseline,width,0.0000,0.0000,0.0000,false"  # they are the same run
+    assert pairs[1] == "baseline,width,0.00000,0.00000,0.00000,false"  # they are the same run
     before = contents(folder)
     run(*words("compare"), cwd=summed_up)
     assert contents(folder) == before
@@ -187,9 +223,43 @@ def test_a_damaged_run_is_named(summed_up: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("key", ["dataset", "actual", "epochs"])
+def test_runs_on_other_data_are_not_compared(key: str, summed_up: Path, tmp_path: Path) -> None:
+    shutil.copytree(summed_up, tmp_path, dirs_exist_ok=True)
+    runs = tmp_path / "zoo" / "runs"
+    other = shutil.copytree(runs / "width-3", runs / "width-1", dirs_exist_ok=True)
+    if key == "dataset":
+        edit(other / "accuracy.json", '"synthetic"', '"cifar10"')
+    elif key == "actual":
+        edit(other / "predictions.csv", "bird", "cat")
+    else:
+        table = other / "training" / "plots" / "metrics" / "val" / "accuracy.tsv"
+        table.write_text(table.read_text() + "2\t0.5\n")
+    said = run(*words("compare"), cwd=tmp_path, status=2)
+    assert re.fullmatch(
+        r"compare: zoo/runs/width-[13]: is not like the runs before it; `make zoo`\n", said
+    )
+
+
+def test_a_setting_that_is_not_read_changes_nothing(tmp_path: Path) -> None:
+    """Another default of what a variant does not use leaves its settings as they are."""
+    (tmp_path / "zoo").mkdir()
+    shutil.copy(ROOT / "zoo" / "params.yaml", tmp_path / "zoo")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    run(*words("compose"), cwd=tmp_path)
+    before = contents(tmp_path / "zoo" / "settings")
+    edit(tmp_path / "params.yaml", "momentum: 0.0", "momentum: 0.9")
+    edit(tmp_path / "params.yaml", "n_blocks: 10", "n_blocks: 5")
+    run(*words("compose"), cwd=tmp_path)
+    after = contents(tmp_path / "zoo" / "settings")
+    same = {name for name in before if before[name] == after[name]}
+    assert same == {name for name in before if name.startswith("fast-")}  # which is by AdamW
+
+
 @pytest.mark.parametrize(
     ("variant", "words_said"),
     [
+        ({"data": {"source": "cifar10"}}, "data: the zoo takes the data as it is"),
         (
             {"model": {"nmae": "net"}},
             "model.nmae: is no setting; did you mean 'name'? settings here: name, n_chans1, n_blo",

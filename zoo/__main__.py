@@ -7,6 +7,7 @@ keep out of each other's way with `--wait-for-lock`.
 import argparse
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,8 @@ def main() -> None:
     jobs = parser.parse_args().jobs
     if jobs < 1:
         parser.error(f"--jobs: {jobs} is too few, at least 1")
+    if not shutil.which("dvc"):
+        sys.exit("zoo: there is no dvc on the PATH; activate the environment, or use `make zoo`")
     try:
         dvc("repro", "--single-item", f"{ZOO}:compose")
         runs = all_runs()
@@ -39,17 +42,18 @@ def main() -> None:
         print(f"{len(runs) - len(left)} of {len(runs)} runs are up to date", file=sys.stderr)
         if left:
             dvc("repro", "dvc.yaml:filter")
+            left = stale(runs)  # more of them, if the data came out other than it was
         failed = train(runs, left, jobs)
-    except KeyboardInterrupt:  # whatever runs was interrupted as well, and has saved where it is
+    except KeyboardInterrupt:  # the terminal's, which interrupts whatever runs as well
         print("zoo: stopped; the same command goes on from there", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+    dvc("repro", "--single-item", f"{ZOO}:compare")
     for name in failed:
         said = (LOGS / f"{name}.log").read_text().splitlines()
-        reason = next((line for line in reversed(said) if not line.startswith("ERROR")), "")
-        print(f"zoo: {name}: {reason} (all of it: {LOGS / name}.log)", file=sys.stderr)
-    if failed:
-        sys.exit(1)
-    dvc("repro", "--single-item", f"{ZOO}:compare")
+        # The stage's own last line, where it has one; DVC's says no more than that it failed.
+        reasons = [line for line in said if re.match(r"(train|evaluate): ", line)] or said[-1:]
+        print(f"zoo: {name}: {reasons[-1]} (more: {LOGS / name}.log)", file=sys.stderr)
+    sys.exit(1 if failed else 0)
 
 
 def dvc(*words: str) -> None:

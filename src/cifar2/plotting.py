@@ -103,7 +103,8 @@ def bars(variants: Sequence[Variant], title: str) -> bytes:
             if variant.book
         ]
         label = "the book's, one run each" if name == "val" else None
-        axes.plot(*zip(*book, strict=True), "kD", markersize=5, label=label)
+        if book:
+            axes.plot(*zip(*book, strict=True), "kD", markersize=5, label=label)
         lowest = min(lowest, *means, *(value for _, value in book))
     axes.set_xticks(range(len(variants)), [v.name for v in variants], rotation=30, ha="right")
     axes.set(title=title, ylabel="accuracy", ylim=(np.floor(20 * lowest - 1) / 20, 1.005))
@@ -119,6 +120,9 @@ def small_multiples(variants: Sequence[Variant], title: str) -> bytes:
     figure = Figure(figsize=(10, 0.6 + 2.2 * rows), dpi=100, layout="constrained")
     figure.suptitle(title)
     grid = figure.subplots(rows, 4, squeeze=False, sharey=True)
+    # Of the first epochs' low values the most part says nothing.
+    ends = min(variant.curves[:, :, -1].min() for variant in variants)
+    lowest = min(0.7, np.floor(10 * ends) / 10)
     for axes in grid.flat[len(variants) :]:
         axes.axis("off")
     for axes, variant in zip(grid.flat, variants, strict=False):
@@ -130,7 +134,7 @@ def small_multiples(variants: Sequence[Variant], title: str) -> bytes:
             axes.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.3)
         count = len(variant.val)
         axes.set_title(f"{variant.name} ({count} seed{'s' if count > 1 else ''})", fontsize=10)
-        axes.set_ylim(0.7, 1.0)
+        axes.set_ylim(lowest, 1.0)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
         axes.grid(alpha=0.3)
     for axes in grid[:, 0]:

@@ -9,9 +9,9 @@ class AllConv(nn.Module):
     """Three 4×4 convolutions of stride 2, each with batch normalisation, and one linear layer;
     166,082 parameters at n_chans1 = 32, 42,082 at 16.
 
-    Little arithmetic for what it learns: no activation is larger than a quarter of the image, and
-    nothing is computed to be thrown away by a pool. Source: strided convolutions for pools,
-    Springenberg et al., *Striving for Simplicity: The All Convolutional Net* (2014), section 2.
+    No layer computes more than a quarter of the image's positions, and the one pool is over the
+    last 4×4. Source: strided convolutions for pools, Springenberg et al., *Striving for Simplicity:
+    The All Convolutional Net* (2014), section 2.
 
     Shapes: [N, 3, 32, 32] → conv1 [N, n_chans1, 16, 16] → conv2 [N, 2 n_chans1, 8, 8]
     → conv3 [N, 4 n_chans1, 4, 4] → largest of each channel [N, 4 n_chans1] → fc [N, num_classes].
