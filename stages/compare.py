@@ -47,23 +47,20 @@ def main(
     zoo = yaml.safe_load(variants.read_bytes())
     found = {
         name: {seed: read(runs / f"{name}-{seed}") for seed in finished(runs, name, group["seeds"])}
-        for group in (zoo["cheap"], zoo["dear"])
+        for group in (zoo["cheap"], zoo["dear"], zoo["ten"])
         for name in group["variants"]
     }
     found = {name: seeds for name, seeds in found.items() if seeds}
-    dataset = same_data(runs, found)
+    compared = {name: seeds for name, seeds in found.items() if name not in zoo["ten"]["variants"]}
+    dataset = same_data(runs, compared)
 
-    summary: dict[str, Any] = {}
+    summary = {
+        name: summarise(seeds, params.load(settings / f"{name}-{next(iter(seeds))}.yaml"))
+        for name, seeds in found.items()
+    }
     correct, drawn = {}, []
-    for name, seeds in found.items():
+    for name, seeds in compared.items():
         train, val = ([run.accuracies[s] for run in seeds.values()] for s in SETS)
-        run = params.load(settings / f"{name}-{next(iter(seeds))}.yaml")
-        summary[name] = {
-            "train": spread(train),
-            "val": spread(val),
-            "parameters": parameters(run),
-            "epochs": run.train.epochs,
-        }
         correct[name] = np.array([run.right for run in seeds.values()])
         curves = np.array([[run.curves[s] for run in seeds.values()] for s in SETS])
         book = zoo["book"].get(name)
@@ -86,7 +83,7 @@ def main(
     files.write(curves_plot, plotting.small_multiples(drawn, title))
     title = f"Val accuracy on {dataset}, row minus column, in percentage points;\nbold: real at 95%"
     cells = [(-d.mean, d.real) for d in differences]
-    files.write(pairs_plot, plotting.triangle(list(summary), cells, title))
+    files.write(pairs_plot, plotting.triangle(list(compared), cells, title))
     files.write(results, (json.dumps(summary, indent=2) + "\n").encode())
 
 
@@ -111,6 +108,12 @@ def same_data(runs: Path, found: dict[str, dict[int, Run]]) -> str:
     if first is None:
         raise UserError(f"{runs}: has no run yet; `make zoo`")
     return first.dataset
+
+
+def summarise(seeds: dict[int, Run], run: params.Params) -> dict[str, Any]:
+    train, val = (spread([each.accuracies[s] for each in seeds.values()]) for s in SETS)
+    sizes = {"parameters": parameters(run), "epochs": run.train.epochs}
+    return {"train": train, "val": val} | sizes
 
 
 def spread(values: list[float]) -> dict[str, Any]:

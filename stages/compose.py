@@ -1,7 +1,9 @@
 """Write the settings of each run of the zoo: the project's, its variant's, its seed."""
 
+import contextlib
 import copy
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ import yaml
 from cifar2 import UserError, files, models, params
 
 # What a run does not read stands at one value each, so that another default trains nothing: the
-# data's settings, since a run takes the images of the main pipeline as they are; the settings of
-# other networks; those of other optimizers.
+# data's settings, since a run takes the images as they are; the settings of other networks; those
+# of other optimizers.
 DATA = {"classes": ["airplane", "bird"], "source": "auto"}
 MODEL: dict[str, Any] = {"n_chans1": 2, "n_blocks": 1, "dropout": 0.0, "shared_blocks": False}
 SGD = {"momentum": 0.0, "nesterov": False}
@@ -22,23 +24,30 @@ def main(settings: Path, variants: Path, runs: Path) -> None:
     params.load(settings)
     defaults = yaml.safe_load(settings.read_bytes()) | {"data": DATA}
     zoo = yaml.safe_load(variants.read_bytes())
+    ten = merge(defaults, {"data": {"classes": zoo["ten"]["classes"]}})
     with files.folder(runs) as part:
-        for group in (zoo["cheap"], zoo["dear"]):
-            for name, differences in group["variants"].items():
-                for seed in group["seeds"]:
-                    path = part / f"{name}-{seed}.yaml"
-                    try:
+        with named(variants, "ten", part / "ten.yaml") as path:
+            write(ten, path)
+        for group in ("cheap", "dear", "ten"):
+            common = ten if group == "ten" else defaults
+            for name, differences in zoo[group]["variants"].items():
+                for seed in zoo[group]["seeds"]:
+                    with named(variants, name, part / f"{name}-{seed}.yaml") as path:
                         if "data" in zoo["all"] or "data" in differences:
                             raise UserError(f"{path}: data: the zoo takes the data as it is")
                         own = {"train": {"seed": seed}}
-                        write(merge(defaults, zoo["all"], differences, own), path)
-                    except UserError as error:
-                        said = str(error).replace(str(path), f"{variants}: {name}")
-                        raise UserError(said) from error
-                    except (AttributeError, TypeError, ValueError) as error:
-                        raise UserError(
-                            f"{variants}: {name}: has no {{group: {{key: value}}}}"
-                        ) from error
+                        write(merge(common, zoo["all"], differences, own), path)
+
+
+@contextlib.contextmanager
+def named(variants: Path, name: str, path: Path) -> Iterator[Path]:
+    """Give the path; have errors name what they are about, rather than it."""
+    try:
+        yield path
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), f"{variants}: {name}")) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{variants}: {name}: has no {{group: {{key: value}}}}") from error
 
 
 def merge(*each: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from tests.conftest import ROOT, contents, copy_project, environment, run
 
 STAGES = yaml.safe_load((ROOT / "zoo" / "dvc.yaml").read_text())["stages"]
 SETTINGS = yaml.safe_load((ROOT / "zoo" / "params.yaml").read_text())
+GROUPS = ("cheap", "dear", "ten")
+SUMMARIES = ("compose", "confusion_ten", "compare")
 
 
 def zoo(clone: Path, jobs: int = 2) -> list[str]:
@@ -55,6 +57,11 @@ def test_the_zoo_trains_what_changed_and_nothing_else(tmp_path: Path) -> None:
             "seeds": [1],
             "variants": {"deep": {"model": {"name": "netresdeep", "n_blocks": 2}}},
         },
+        "ten": {  # with as many classes as the stand-in has
+            "seeds": [1],
+            "classes": ["bird", "airplane"],
+            "variants": {"other": {"model": {"name": "net"}}},
+        },
     }
 
     def write_settings() -> None:
@@ -64,9 +71,12 @@ def test_the_zoo_trains_what_changed_and_nothing_else(tmp_path: Path) -> None:
     cheap = ["baseline-1", "baseline-2", "res-1", "res-2"]
     everything = [f"{kind}@{name}" for kind in ("evaluate", "train") for name in cheap]
     everything += ["evaluate_dear@deep-1", "train_dear@deep-1"]
+    everything += [f"{kind}_ten@other-1" for kind in ("confusion", "evaluate", "train")]
     assert zoo(clone) == sorted(everything)
     results = json.loads((clone / "zoo" / "results.json").read_text())
-    assert list(results) == ["baseline", "res", "deep"]
+    assert list(results) == ["baseline", "res", "deep", "other"]
+    pairs = (clone / "zoo" / "pairs.csv").read_text()
+    assert "deep" in pairs and "other" not in pairs
     assert results["baseline"]["parameters"] == 18_090 and results["deep"]["epochs"] == 1
     assert results["deep"]["val"]["std"] is None
     seeds = results["res"]["val"]["seeds"]
@@ -118,6 +128,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(clone: Path, tmp_path: P
             },
         },
         "dear": {"seeds": [], "variants": {}},
+        "ten": SETTINGS["ten"] | {"seeds": []},
     }
     (copy / "zoo" / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     said = run("python", "-m", "zoo", cwd=copy, status=1)
@@ -138,6 +149,7 @@ def test_stopped_it_goes_on(clone: Path, tmp_path: Path) -> None:
             "variants": {"long": {"model": {"name": "net"}, "train": {"epochs": 40}}},
         },
         "dear": {"seeds": [], "variants": {}},
+        "ten": SETTINGS["ten"] | {"seeds": []},
     }
     (copy / "zoo" / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     command = [sys.executable, "-m", "zoo"]
@@ -165,8 +177,9 @@ def test_no_job_is_too_few() -> None:
 
 
 def words(stage: str) -> list[str]:
-    """Return the command that zoo/dvc.yaml has for a stage."""
-    python, script, *options = shlex.split(STAGES[stage]["cmd"])
+    """Return the command that zoo/dvc.yaml has for a stage, or for the first seed of `baseline`."""
+    command = STAGES[stage]["cmd"].replace("${key}", "baseline-1")
+    python, script, *options = shlex.split(command)
     assert python == "python"
     return [sys.executable, str(ROOT / script), *options]
 
@@ -177,7 +190,7 @@ def summed_up(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("zoo")
     shutil.copy(ROOT / "params.yaml", path)
     (path / "zoo").mkdir()
-    settings = {group: SETTINGS[group] | {"seeds": [1, 3]} for group in ("cheap", "dear")}
+    settings = {group: SETTINGS[group] | {"seeds": [1, 3]} for group in GROUPS}
     (path / "zoo" / "params.yaml").write_text(yaml.safe_dump(SETTINGS | settings, sort_keys=False))
     for name in ("baseline-1", "width-3"):
         run_folder = path / "zoo" / "runs" / name
@@ -185,13 +198,13 @@ def summed_up(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(finished / "metrics" / "accuracy.json", run_folder)
         shutil.copy(finished / "plots" / "predictions.csv", run_folder)
     (path / "zoo" / "runs" / "width-1" / "training").mkdir(parents=True)  # under way
-    for stage in ("compose", "compare"):
+    for stage in SUMMARIES:
         python, *command = words(stage)
         run(python, ROOT / "tests" / "trace.py", path / f"{stage}.json", *command, cwd=path)
     return path
 
 
-@pytest.mark.parametrize("stage", ["compose", "compare"])
+@pytest.mark.parametrize("stage", SUMMARIES)
 def test_deps_are_what_a_stage_imports(stage: str, summed_up: Path) -> None:
     declared = {dep for dep in STAGES[stage]["deps"] if not dep.startswith("zoo/")}
     imports = json.loads((summed_up / f"{stage}.json").read_text())["imports"]
@@ -281,7 +294,8 @@ def test_a_wrong_variant_is_named(variant: object, words_said: str, tmp_path: Pa
 
 def test_a_run_s_settings_are_its_variant_s(summed_up: Path) -> None:
     runs = {path.stem: params.load(path) for path in (summed_up / "zoo" / "settings").iterdir()}
-    assert len(runs) == 2 * sum(len(SETTINGS[group]["variants"]) for group in ("cheap", "dear"))
+    assert len(runs) == 2 * sum(len(SETTINGS[group]["variants"]) for group in GROUPS) + 1
+    assert runs["vgg_ten-1"].data == runs["ten"].data and len(runs["ten"].data.classes) == 10
     usual = params.load(ROOT / "params.yaml")
     run = runs["l2-3"]
     assert run.regularization.l2 == 0.001
@@ -297,10 +311,33 @@ def test_the_table_in_the_readme_is_that_of_the_results() -> None:
     assert shown == compare.rows(results, SETTINGS["book"]) == (ROOT / "zoo/table.md").read_text()
 
 
-@pytest.mark.parametrize(("kind", "stage"), [("train", "train"), ("evaluate", "evaluate")])
-def test_deps_are_those_of_the_main_pipeline(kind: str, stage: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "main"),
+    [
+        ("filter_ten", "filter"),
+        *(
+            (f"{main}{group}", main)
+            for main in ("train", "evaluate")
+            for group in ("", "_dear", "_ten")
+        ),
+    ],
+)
+def test_deps_are_those_of_the_main_pipeline(stage: str, main: str) -> None:
     """But for the network's file, whose checksum stands in the settings."""
-    main = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"]
-    code = {dep for dep in main if dep.endswith(".py") and "${" not in dep}
-    for name in (kind, f"{kind}_dear"):
-        assert {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")} == code
+    deps = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][main]["deps"]
+    code = {dep for dep in deps if dep.endswith(".py") and "${" not in dep}
+    assert {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")} == code
+
+
+def test_what_is_taken_for_what(summed_up: Path, tmp_path: Path) -> None:
+    """The picture is that of the predictions; a class that nobody knows is named."""
+    folder = tmp_path / "zoo/runs/baseline-1"
+    shutil.copytree(summed_up / "zoo/runs/baseline-1", folder)
+    run(*words("confusion_ten"), cwd=tmp_path)
+    assert contents(folder) == contents(summed_up / "zoo/runs/baseline-1")
+    edit(folder / "predictions.csv", "bird", "cat")
+    said = run(*words("confusion_ten"), cwd=tmp_path, status=2)
+    assert said == (
+        "confusion: zoo/runs/baseline-1/predictions.csv: is damaged ('cat' is not in list);"
+        " `dvc repro -f` makes it anew\n"
+    )

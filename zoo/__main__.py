@@ -41,7 +41,10 @@ def main() -> None:
         left = stale(runs)
         print(f"{len(runs) - len(left)} of {len(runs)} runs are up to date", file=sys.stderr)
         if left:
-            dvc("repro", "dvc.yaml:filter")
+            ten = any(
+                stage.startswith(f"{ZOO}:train_ten@") for name in left for stage in runs[name]
+            )
+            dvc("repro", "dvc.yaml:filter", *([f"{ZOO}:filter_ten"] if ten else []))
             left = stale(runs)  # more of them, if the data came out other than it was
         failed = train(runs, left, jobs)
     except KeyboardInterrupt:  # the terminal's, which interrupts whatever runs as well

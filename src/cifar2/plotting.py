@@ -177,6 +177,27 @@ def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: s
     return _png(figure)
 
 
+def confusion(classes: Sequence[str], counts: NDArray[np.int64], title: str) -> bytes:
+    """Draw how many images of each class are taken for which; return the PNG.
+
+    Args:
+        counts: [actual, predicted].
+    """
+    size = len(classes)
+    figure = Figure(figsize=(2.5 + 0.6 * size, 2 + 0.45 * size), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    wrong = np.where(np.eye(size, dtype=bool), 0, counts)
+    axes.imshow(wrong, cmap="Oranges", vmax=1.5 * max(1, wrong.max()), aspect="auto")
+    for row, column in np.ndindex(size, size):
+        text = axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center")
+        if row == column:
+            text.set_fontweight("bold")
+    axes.set_xticks(range(size), classes, rotation=40, ha="right")
+    axes.set_yticks(range(size), classes)
+    axes.set(title=title, xlabel="predicted", ylabel="actual")
+    return _png(figure)
+
+
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
