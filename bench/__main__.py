@@ -282,7 +282,7 @@ def convolutions_and_products(name: str, train: int, val: int, threads: int) -> 
         (evaluation.BATCH_SIZE, val, False),
     ):
         known: dict[tuple[str, torch.Size, bool], float] = {}
-        for index, (layer, shape) in enumerate(layer_calls(name, batch_size)):
+        for index, (layer, shape) in enumerate(layer_calls(name, batch_size, backward)):
             key = (repr(layer), shape, index == 0)
             if key not in known:
                 known[key] = layer_seconds(layer, shape, backward, index > 0, threads)
@@ -290,14 +290,14 @@ def convolutions_and_products(name: str, train: int, val: int, threads: int) -> 
     return total
 
 
-def layer_calls(name: str, batch_size: int) -> list[tuple[nn.Module, torch.Size]]:
+def layer_calls(name: str, batch_size: int, training: bool) -> list[tuple[nn.Module, torch.Size]]:
     """Return the convolutions and linear layers of a forward pass, with their inputs' shapes."""
     calls = []
 
     def note(layer: nn.Module, inputs: tuple[Tensor], _: Tensor) -> None:
         calls.append((layer, inputs[0].shape))
 
-    model = models.get_model(name)
+    model = models.get_model(name).train(training)
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_hook(note) for layer in layers]
     model(torch.zeros(batch_size, 3, 32, 32))

@@ -9,6 +9,7 @@ from cifar2.models import config_keys, get_model, list_models
 
 # The table of parameters for two classes, at the defaults of params.yaml.
 PARAMETERS = {
+    "airbench": 496_770,
     "allconv": 166_082,
     "net": 18_090,
     "net1": 38_482,
@@ -48,7 +49,8 @@ def test_depth_and_sharing_of_the_residual_network() -> None:
 @pytest.mark.parametrize("name", [n for n in PARAMETERS if "n_chans1" in config_keys(n)])
 def test_width(name: str) -> None:
     model = get_model(name, n_chans1=10)
-    assert model.get_parameter("conv1.weight").shape[:2] == (10, 3)
+    first = next(p for p in model.parameters() if p.ndim == 4)
+    assert first.shape[0] == 10
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
 
 
@@ -59,7 +61,7 @@ def test_what_each_model_takes() -> None:
 
 
 def test_an_unknown_model_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'\.\./x' is no model; models: allconv, net, net1"):
+    with pytest.raises(ValueError, match=r"'\.\./x' is no model; models: airbench, allconv"):
         get_model("../x")
 
 
@@ -69,6 +71,26 @@ def test_dropout_drops_whole_channels_in_training_alone() -> None:
     images = torch.randn(4, 3, 32, 32)
     assert not torch.equal(model.train()(images), model(images))
     assert torch.equal(model.eval()(images), model(images))
+
+
+def test_airbench_trains_on_windows_and_measures_whole_images() -> None:
+    torch.manual_seed(0)
+    model = get_model("airbench")
+    sizes = []
+    model.get_submodule("whiten").register_forward_hook(lambda _, __, y: sizes.append(y.shape[2:]))
+    images = torch.randn(64, 3, 32, 32)
+    first, second = model.train()(images), model(images)
+    assert not torch.equal(first, second)
+    model.eval()(images)
+    assert sizes == [(23, 23), (23, 23), (31, 31)]
+
+
+def test_the_fixed_filters_of_airbench_turn_patches_and_nothing_else() -> None:
+    """They keep lengths and angles, and are no weights."""
+    model = get_model("airbench")
+    filters = model.get_buffer("filters").flatten(1)
+    torch.testing.assert_close(filters @ filters.T, torch.eye(12))
+    assert "filters" not in model.state_dict()
 
 
 def test_the_skip_adds_the_input_of_conv3() -> None:

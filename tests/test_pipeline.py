@@ -154,10 +154,10 @@ def test_an_experiment_elsewhere(tidy: Path) -> None:
     [
         (
             "model.name=netresdep",
-            "'netresdep' is no model; did you mean 'netresdeep'? models: allconv,",
+            "'netresdep' is no model; did you mean 'netresdeep'? models: airbench,",
         ),
-        ("model.name=../x", "'../x' is no model; models: allconv, net, "),
-        ("model.name=../dataset", "'../dataset' is no model; models: allconv, net, "),
+        ("model.name=../x", "'../x' is no model; models: airbench, allconv, "),
+        ("model.name=../dataset", "'../dataset' is no model; models: airbench, allconv, "),
         ("train.lr=fast", "'fast' is not allowed; input should be a valid number"),
     ],
 )
