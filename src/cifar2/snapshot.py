@@ -128,13 +128,17 @@ def _lock(path: Path, wait: bool) -> Iterator[bool]:
 
 def _prune(folder: Path) -> None:
     """Remove old snapshots, and the oldest until the rest is small; none that is in use."""
-    entries = [path for path in folder.iterdir() if path.suffix != ".lock"]
+    found = []
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process prunes too
+            if path.suffix != ".lock":
+                found.append((path, path.stat()))
     total = 0
-    for path in sorted(entries, key=lambda path: path.stat().st_mtime, reverse=True):
-        total += path.stat().st_size
-        if total > MAX_BYTES or time.time() - path.stat().st_mtime > MAX_AGE:
+    for path, stat in sorted(found, key=lambda each: each[1].st_mtime, reverse=True):
+        total += stat.st_size
+        if total > MAX_BYTES or time.time() - stat.st_mtime > MAX_AGE:
             lock = folder / f"{path.name.strip('.').partition('.')[0]}.lock"
             with _lock(lock, wait=False) as free:
                 if free:
-                    path.unlink()
+                    path.unlink(missing_ok=True)
                     lock.unlink()
