@@ -104,9 +104,11 @@ def start(
                 model.parameters(), lr, momentum, weight_decay=weight_decay, nesterov=nesterov
             )
         case "adam":
-            chosen = torch.optim.Adam(model.parameters(), lr, weight_decay=weight_decay)
+            chosen = torch.optim.Adam(model.parameters(), lr, weight_decay=weight_decay, fused=True)
         case "adamw":
-            chosen = torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay)
+            chosen = torch.optim.AdamW(
+                model.parameters(), lr, weight_decay=weight_decay, fused=True
+            )
         case _:
             raise ValueError(f"{optimizer!r} is no optimizer")
     scheduler: lr_scheduler.LRScheduler | None

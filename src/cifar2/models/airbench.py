@@ -31,6 +31,7 @@ class Airbench(nn.Module):
     def __init__(self, num_classes: int = 2, n_chans1: int = 32) -> None:
         super().__init__()
         n = n_chans1
+        self.filters: Tensor
         self.register_buffer("filters", _filters(), persistent=False)
         self.whiten = nn.BatchNorm2d(12, affine=False)
         self.block1 = _block(24, n)
