@@ -14,7 +14,7 @@ class Airbench(nn.Module):
     n_chans1 = 32.
 
     Source: the network of Jordan, *94% on CIFAR-10 in 3.29 Seconds on a Single GPU* (2024), section
-    3.1, a quarter to a half as wide. Its first layer, 2×2 filters taken from the images' principal
+    3.1, half as wide. Its first layer, 2×2 filters taken from the images' principal
     components and then left as they are, is here the discrete cosine transform of the opponent
     colours, which are nearly those components for any natural image (Ahmed, Natarajan, Rao 1974;
     Ruderman et al. 1998); batch normalisation makes their variances one.
