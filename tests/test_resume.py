@@ -251,5 +251,12 @@ def test_old_snapshots_are_removed_and_none_that_is_in_use(
         assert names(tmp_path) == {"new.pt"}
 
 
+def test_a_snapshot_that_another_process_has_just_removed(tmp_path: Path) -> None:
+    """It is in the list of the folder, and then it is not there."""
+    (tmp_path / "gone.pt").symlink_to(tmp_path / "nowhere")
+    with snapshot.kept(tmp_path, "mine") as kept:
+        assert kept.content is None
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.suffix != ".lock"}

@@ -12,10 +12,13 @@ import time
 from pathlib import Path
 
 import compare
+import confusion
+import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 
-from cifar2 import params
+from cifar2 import UserError, params, plotting
 from tests.conftest import ROOT, contents, copy_project, environment, run
 
 STAGES = yaml.safe_load((ROOT / "zoo" / "dvc.yaml").read_text())["stages"]
@@ -329,15 +332,26 @@ def test_deps_are_those_of_the_main_pipeline(stage: str, main: str) -> None:
     assert {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")} == code
 
 
-def test_what_is_taken_for_what(summed_up: Path, tmp_path: Path) -> None:
-    """The picture is that of the predictions; a class that nobody knows is named."""
-    folder = tmp_path / "zoo/runs/baseline-1"
-    shutil.copytree(summed_up / "zoo/runs/baseline-1", folder)
-    run(*words("confusion_ten"), cwd=tmp_path)
-    assert contents(folder) == contents(summed_up / "zoo/runs/baseline-1")
-    edit(folder / "predictions.csv", "bird", "cat")
-    said = run(*words("confusion_ten"), cwd=tmp_path, status=2)
-    assert said == (
-        "confusion: zoo/runs/baseline-1/predictions.csv: is damaged ('cat' is not in list);"
-        " `dvc repro -f` makes it anew\n"
-    )
+def test_what_is_taken_for_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The picture counts the predictions; a class that nobody knows is named."""
+    accuracy, predictions = tmp_path / "accuracy.json", tmp_path / "predictions.csv"
+    scores = {"accuracy": 0.5, "per_class": {"bird": 0.5, "airplane": 0.5}}
+    accuracy.write_text(json.dumps({"dataset": "cifar10", "model": "net", "val": scores}))
+    rows = ["actual,predicted", "bird,bird", "bird,airplane", "bird,airplane", "airplane,airplane"]
+    predictions.write_text("\n".join(rows))
+    counted: list[object] = []
+
+    def note(classes: list[str], counts: NDArray[np.int64], title: str) -> bytes:
+        counted.extend([classes, counts.tolist(), title])
+        return b"a picture"
+
+    monkeypatch.setattr(plotting, "confusion", note)
+    confusion.main(accuracy, predictions, tmp_path / "confusion.png")
+    assert counted == [
+        ["bird", "airplane"],
+        [[1, 2], [0, 1]],
+        "net on cifar10: val accuracy 0.5000",
+    ]
+    edit(predictions, "bird,bird", "bird,cat")
+    with pytest.raises(UserError, match=r"predictions\.csv: is damaged \('cat' is not in list\); "):
+        confusion.main(accuracy, predictions, tmp_path / "confusion.png")
