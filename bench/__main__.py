@@ -31,6 +31,7 @@ from torch.utils.data import DataLoader
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stages"))
 
 import compose
+import evaluate
 import train as train_stage  # which puts this project's own library first on the path
 from dvclive import Live
 
@@ -95,8 +96,8 @@ def main() -> None:
         project["nothing_to_do"] = nothing_to_do(clone, Path(scratch) / "one")
         train, val = (dataset.load(clone / f"data/cifar2/{name}.pt") for name in ("train", "val"))
         project["loops"] = loops(arguments.models, arguments.epochs, train, val, arguments.threads)
-        if "net" in project["loops"]:
-            project["fast"] = fast(clone, project["loops"]["net"]["chapter"], arguments.threads)
+        if {"net", "airbench"} & set(project["loops"]):
+            project["variants"] = variants(clone, project["loops"], arguments.threads)
         project["data"] = data(clone, val)
         project["stages"] = stages(clone)
         project["growth"] = growth(clone, train, val)
@@ -207,38 +208,48 @@ def chapter_epochs(name: str, train: dataset.Dataset, val: dataset.Dataset) -> I
         yield
 
 
-def fast(clone: Path, chapter_epochs: list[float], threads: int) -> dict[str, Any]:
-    """Time the train stage of the zoo's variant `fast` beside 100 epochs of the chapter's net."""
-    section("the zoo's fast variant: the whole train stage, all imported")
+def variants(clone: Path, rows: dict[str, Any], threads: int) -> dict[str, Any]:
+    """Time the zoo's fast variant beside 100 epochs of the chapter's net, and its strong one."""
+    section("the zoo's variants: the whole train stage, all imported")
     settings = clone / "zoo/settings"
     compose.main(clone / "params.yaml", clone / "zoo/params.yaml", settings)
+    result: dict[str, Any] = {}
+    if "net" in rows:
+        result["fast"] = variant(sorted(settings.glob("fast-*.yaml")), clone, threads)
+        chapter_run = 100 * statistics.median(rows["net"]["chapter"])
+        ratio = chapter_run / statistics.median(result["fast"]["seconds"])
+        result["fast"] |= {"chapter": chapter_run, "ratio": ratio}
+        print(
+            f"  100 times the chapter's median epoch of net: {chapter_run:.0f} s, {ratio:.1f} times"
+            " as long"
+        )
+    if "airbench" in rows:
+        result["strong"] = variant([settings / "strong-1.yaml"], clone, threads)
+    return result
+
+
+def variant(seeds: list[Path], clone: Path, threads: int) -> dict[str, Any]:
+    """Train and evaluate with each of the settings files."""
+    data = clone / "data/cifar2"
     times, accuracies = [], []
-    for path in sorted(settings.glob("fast-*.yaml")):
+    for path in seeds:
         run_settings = yaml.safe_load(path.read_text())
         run_settings["train"] |= {"device": "cpu", "threads": threads}
         path.write_text(yaml.safe_dump(run_settings))
         with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stderr(io.StringIO()):
             out = Path(scratch)
-            paths = (out / "model.pt", out / "history", out / "snapshots")
-            times.append(
-                seconds(lambda: train_stage.main(path, clone / "data/cifar2", *paths))  # noqa: B023
-            )
-            rows = (out / "history/plots/metrics/val/accuracy.tsv").read_text().split()
-            accuracies.append(float(rows[-1]))
-    chapter_run = 100 * statistics.median(chapter_epochs)
-    result = {
-        "seconds": times,
-        "val_accuracies": accuracies,
-        "chapter": chapter_run,
-        "ratio": chapter_run / statistics.median(times),
-    }
+            model, accuracy = out / "model.pt", out / "accuracy.json"
+            start = time.perf_counter()
+            train_stage.main(path, data, model, out / "history", out / "snapshots")
+            times.append(time.perf_counter() - start)
+            evaluate.main(path, data, model, accuracy, out / "predictions.csv")
+            accuracies.append(json.loads(accuracy.read_text())["val"]["accuracy"])
     print(
-        f"{spread(times)} s for {len(times)} seeds; val accuracy of the last epoch, without mirror"
-        f" images: mean {statistics.mean(accuracies):.4f}\n"
-        f"100 times the chapter's median epoch of net: {chapter_run:.0f} s, {result['ratio']:.1f}"
-        " times as long"
+        f"{seeds[0].stem.partition('-')[0]}: {spread(times)} s, seeds: {len(times)}; mean val"
+        f" accuracy, mirrored as its settings say: {statistics.mean(accuracies):.4f}",
+        flush=True,
     )
-    return result
+    return {"seconds": times, "val_accuracies": accuracies}
 
 
 def pairs(images: dataset.Dataset) -> list[tuple[Tensor, int]]:
