@@ -10,7 +10,6 @@ from cifar2.models import config_keys, get_model, list_models
 # The table of parameters for two classes, at the defaults of params.yaml.
 PARAMETERS = {
     "airbench": 496_770,
-    "allconv": 166_082,
     "net": 18_090,
     "net1": 38_482,
     "netbn": 38_482,
@@ -18,6 +17,7 @@ PARAMETERS = {
     "netdropout": 38_386,
     "netres": 16_130,
     "netresdeep": 159_330,
+    "netstem": 94_402,
     "netwidth": 38_386,
     "vgg": 3_834_178,
 }
@@ -61,7 +61,7 @@ def test_what_each_model_takes() -> None:
 
 
 def test_an_unknown_model_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'\.\./x' is no model; models: airbench, allconv"):
+    with pytest.raises(ValueError, match=r"'\.\./x' is no model; models: airbench, net, net1"):
         get_model("../x")
 
 

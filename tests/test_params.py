@@ -39,9 +39,9 @@ def test_every_setting_has_its_comment() -> None:
         (
             {"model__name": "netresdep"},
             "model.name: 'netresdep' is no model; did you mean 'netresdeep'? models: airbench, "
-            "allconv, net, net1, netbn, netdepth, netdropout, netres, netresdeep, netwidth, vgg",
+            "net, net1, netbn, netdepth, netdropout, netres, netresdeep, netstem, netwidth, vgg",
         ),
-        ({"model__name": "../x"}, "model.name: '../x' is no model; models: airbench, allconv, net"),
+        ({"model__name": "../x"}, "model.name: '../x' is no model; models: airbench, net, net1"),
         ({"model__n_chans1": 1}, "model.n_chans1: 1 is not allowed; input should be greater than"),
         ({"model__shared_blocks": "yes"}, "model.shared_blocks: 'yes' is not allowed; input"),
         ({"model__dropout": 1.0}, "model.dropout: 1.0 is not allowed; input should be less than 1"),

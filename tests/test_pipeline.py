@@ -156,8 +156,8 @@ def test_an_experiment_elsewhere(tidy: Path) -> None:
             "model.name=netresdep",
             "'netresdep' is no model; did you mean 'netresdeep'? models: airbench,",
         ),
-        ("model.name=../x", "'../x' is no model; models: airbench, allconv, "),
-        ("model.name=../dataset", "'../dataset' is no model; models: airbench, allconv, "),
+        ("model.name=../x", "'../x' is no model; models: airbench, net, net1, "),
+        ("model.name=../dataset", "'../dataset' is no model; models: airbench, net, net1, "),
         ("train.lr=fast", "'fast' is not allowed; input should be a valid number"),
     ],
 )
