@@ -168,8 +168,12 @@ def test_a_stage_that_is_stopped_has_the_conventional_status(folder: Path) -> No
             words("filter"), cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
         )
         writer = open_when_read(pipe)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        for _ in range(60):  # Python overlooks a signal that comes just before a read begins
+            process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=1)
+                break
+        _, said = process.communicate(timeout=1)
         os.close(writer)
         assert process.returncode == 128 + number
         assert said == f"filter: stopped by {number.name}\n"
