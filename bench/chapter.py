@@ -1,7 +1,7 @@
 """The chapter's way, as its reader types it: what the rest of the project is measured against.
 
-Written anew after *Deep Learning with PyTorch*, sections 7.2.2 (CIFAR-2), 8.3 and 8.5 (the
-networks), 8.4.1 (the loop). Only its slips are put right: see the models of `cifar2`, from which
+Written anew after *Deep Learning with PyTorch*, sections 7.2.1 (CIFAR-2), 8.3 and 8.5 (the
+networks), 8.4 (the loop). Only its slips are put right: see the models of `cifar2`, from which
 the layers come; the order of pool and activation is the book's.
 """
 
@@ -105,7 +105,7 @@ def get_model(name: str) -> nn.Module:
 
 
 def cifar2(root: str, train: bool) -> list[tuple[Tensor, int]]:
-    """Read CIFAR-10 and keep the airplanes and birds, image by image (section 7.2.2)."""
+    """Read CIFAR-10 and keep the airplanes and birds, image by image (section 7.2.1)."""
     from torchvision import transforms
     from torchvision.datasets import CIFAR10
 
@@ -120,7 +120,7 @@ def cifar2(root: str, train: bool) -> list[tuple[Tensor, int]]:
 def train_epoch(
     epoch: int, model: nn.Module, optimizer: torch.optim.Optimizer, loader: Loader
 ) -> None:
-    """Pass over the training images once; print the loss as the book does (section 8.4.1)."""
+    """Pass over the training images once; print the loss as the book does (section 8.4)."""
     model.train()
     loss_fn = nn.CrossEntropyLoss()
     loss_sum = 0.0
@@ -137,7 +137,7 @@ def train_epoch(
 
 
 def validate(model: nn.Module, loader: Loader) -> float:
-    """Return the accuracy (section 8.4.2)."""
+    """Return the accuracy (section 8.4.1)."""
     model.eval()
     correct = total = 0
     with torch.no_grad():

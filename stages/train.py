@@ -63,7 +63,8 @@ def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path
     state = training.start(network, **start)
 
     # A snapshot belongs to all that the result depends on.
-    machine = [str(place), run.train.threads, run.train.precision]
+    chip = torch.cuda.get_device_name(place) if place.type == "cuda" else place.type
+    machine = [str(place), chip, run.train.threads, run.train.precision]
     versions = [torch.__version__, torch.backends.cpu.get_cpu_capability()]
     facts = {"model": [run.model.name, config], "start": start, "loop": loop}
     key = snapshot.key(
@@ -88,7 +89,7 @@ def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path
             )
         for epoch in done:
             log(live, epoch)
-        start_time, first = time.monotonic(), state.epoch
+        start_time, first, tenth = time.monotonic(), state.epoch, math.ceil(epochs / 10)
         try:
             for epoch in training.fit(
                 state,
@@ -105,7 +106,7 @@ def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path
                     f"train {epoch.train_accuracy:.4f} val {epoch.val_accuracy:.4f}"
                 )
                 bar.update()
-                if bar.disable and (epoch.epoch in (1, epochs) or epoch.epoch % 10 == 0):
+                if bar.disable and (epoch.epoch in (1, epochs) or epoch.epoch % tenth == 0):
                     each = (time.monotonic() - start_time) / (epoch.epoch - first)
                     print(_line(epoch, epochs, each * (epochs - epoch.epoch)), file=sys.stderr)
         except _stage.Stopped as stop:

@@ -17,10 +17,10 @@ needs_cifar10 = pytest.mark.skipif(not CIFAR10_URL, reason="CIFAR10_URL is not s
 
 
 def test_the_stand_in_is_the_same_on_every_machine(tmp_path: Path) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     path = tmp_path / "raw" / synthetic.FILE
     synthetic.write(path)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
     digest = hashlib.md5()
     for name, count in (("train", 10_000), ("val", 2_000)):
         images, labels = synthetic.read(path, name)
@@ -128,7 +128,7 @@ def test_a_network_comes_back_as_it_was(tmp_path: Path) -> None:
     assert state.keys() == network.state_dict().keys()
 
 
-@pytest.mark.parametrize("damage", ["model.pt", "model.json", "name", "number"])
+@pytest.mark.parametrize("damage", ["model.pt", "model.json", "absent", "name", "number"])
 def test_a_damaged_network_is_named(damage: str, tmp_path: Path) -> None:
     card = checkpoint.Card("net", {}, ["a", "b"], "cifar10")
     network = get_model("net")
@@ -138,9 +138,14 @@ def test_a_damaged_network_is_named(damage: str, tmp_path: Path) -> None:
     if damage == "name":
         text = (tmp_path / "model.json").read_text().replace('"net"', '"vgg"')
         (tmp_path / "model.json").write_text(text)
+    elif damage == "absent":
+        (tmp_path / "model.json").unlink()
     elif damage != "number":
         (tmp_path / damage).write_bytes(b"junk")
-    with pytest.raises(UserError, match=r"model\.pt: is (no trained network|damaged) \("):
+    wanted = (
+        r"model\.pt: is (no trained network|damaged) \(|model\.json: no such file; `dvc repro -f"
+    )
+    with pytest.raises(UserError, match=wanted):
         checkpoint.load(tmp_path / "model.pt")
 
 

@@ -1,10 +1,14 @@
 """The architectures."""
 
+import ast
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifar2 import models
 from cifar2.models import config_keys, get_model, list_models
 
 # The table of parameters for two classes, at the defaults of params.yaml.
@@ -29,6 +33,16 @@ def count(model: nn.Module) -> int:
 
 def test_the_list_is_the_table() -> None:
     assert list_models() == sorted(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_network_s_file_depends_on_no_other_network_s(name: str) -> None:
+    """Or a change to that one would go unnoticed: the pipelines name the file of one alone."""
+    tree = ast.parse(Path(models.__file__).with_name(f"{name}.py").read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    wanted = {getattr(node, "module", None) or node.names[0].name for node in imports}
+    ours = {module for module in wanted if not module.startswith(("torch", "__future__"))}
+    assert ours <= {"math", "cifar2.models._layers"}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

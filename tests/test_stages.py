@@ -11,7 +11,7 @@ import torch
 import train as train_stage
 import yaml
 
-from cifar2 import dataset
+from cifar2 import dataset, device
 from cifar2.models import config_keys, list_models
 from tests.conftest import ROOT, STAGES, contents, run, words, write
 
@@ -79,6 +79,13 @@ def test_a_device_that_is_not_here(stage: str, tmp_path: Path) -> None:
     said = run(*words(stage), cwd=tmp_path, status=2)
     assert said.startswith(f"{stage}: train.device: 'cuda' is not on this machine, which has: ")
     assert said.count("\n") == 1
+
+
+def test_a_card_that_cuda_cannot_use_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose driver is too old is counted all the same."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.resolve("auto").type != "cuda"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +195,9 @@ def test_a_line_is_printed_without_a_terminal(tmp_path: Path) -> None:
     outputs = ("--model", "m/model.pt", "--history", "history", "--snapshots", "snapshots")
     said = run(*command, *outputs, cwd=tmp_path)
     lines = said.splitlines()
-    assert [line.split()[3] for line in lines] == ["1/23", "10/23", "20/23", "23/23"]
+    assert [line.split()[3] for line in lines] == [
+        f"{epoch}/23" for epoch in (1, 3, 6, 9, 12, 15, 18, 21, 23)
+    ]
     pattern = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  epoch \d+/23  train \d\.\d{4} \d\.\d{4}  "
     pattern += r"val \d\.\d{4} \d\.\d{4}  \d+ s left"
     for line in lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 from pathlib import Path
@@ -29,7 +30,8 @@ class Card(NamedTuple):
 
 def save(network: nn.Module, card: Card, path: Path) -> None:
     """Write `path`, and the card beside it as .json; the same bytes from every device."""
-    state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
+    on_cpu = copy.deepcopy(network).cpu()  # as a whole, so that shared weights are written once
+    state = {key: value.contiguous() for key, value in on_cpu.state_dict().items()}
     buffer = io.BytesIO()
     torch.save(state, buffer)
     description = {
@@ -62,6 +64,8 @@ def load(path: Path) -> tuple[nn.Module, Card]:
         network.load_state_dict(state)
         if not all(weight.isfinite().all() for weight in network.state_dict().values()):
             raise ValueError("it has weights that are not finite")
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: no such file; `dvc repro -f train`") from error
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(

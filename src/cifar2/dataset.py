@@ -13,7 +13,7 @@ from torch import Tensor
 from cifar2 import UserError, files
 
 # Mean and standard deviation of CIFAR-10's training images, scaled to [0, 1], by channel
-# (*Deep Learning with PyTorch*, section 7.1.3).
+# (*Deep Learning with PyTorch*, section 7.1.4).
 MEAN = (0.4915, 0.4823, 0.4468)
 STD = (0.2470, 0.2435, 0.2616)
 

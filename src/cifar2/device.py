@@ -26,7 +26,9 @@ def resolve(name: str) -> torch.device:
 
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
-    here = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    # A card may be counted whose driver is too old for this PyTorch.
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    here = [f"cuda:{index}" for index in range(count)]
     if torch.backends.mps.is_available():
         here.append("mps")
     here.append("cpu")

@@ -83,7 +83,7 @@ class Train(_Group):
     momentum: Annotated[Float, Field(ge=0, lt=1)]
     nesterov: Bool
     schedule: Literal["none", "step", "cosine", "onecycle"]
-    batch_size: Annotated[Int, Field(ge=1)]
+    batch_size: Annotated[Int, Field(ge=1, le=1_000_000)]
     seed: Annotated[Int, Field(ge=0, lt=2**32)]
     threads: Annotated[Int, Field(ge=1, le=256)]
     precision: Literal["float32", "tf32", "bfloat16"]

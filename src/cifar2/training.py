@@ -143,7 +143,7 @@ def fit(
 ) -> Iterator[Epoch]:
     """Go on training until `epochs` are done; yield after each.
 
-    The chapter's loop (*Deep Learning with PyTorch*, sections 8.4.1 and 8.5.2): cross-entropy
+    The chapter's loop (*Deep Learning with PyTorch*, sections 8.4 and 8.5.2): cross-entropy
     plus l2 * (the sum of the squares of all parameters). Beyond it: label smoothing (Szegedy et
     al., *Rethinking the Inception Architecture*, 2015, section 7), flip and crop (`augment.draw`).
 

@@ -1,6 +1,6 @@
 """The architectures: one file each, named as `model.name`, imported when it is asked for.
 
-A file holds one public class, spelt as the file but for capitals (`netres.py`: `NetRes`), and
+A file holds a public class spelt as the file but for capitals (`netres.py`: `NetRes`), and
 imports no other architecture, so that a change to one network concerns that one alone; what
 several are made of is in `_layers.py`.
 Every network maps float images [N, 3, 32, 32] to logits [N, num_classes].
