@@ -1,5 +1,6 @@
 """A temporary clone, and how commands are run in it."""
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -40,7 +41,7 @@ def run(*command: str | Path, cwd: Path, status: int = 0, env: dict[str, str] | 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == status, done.stdout
     return done.stdout
@@ -72,8 +73,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 def copy_project(to: Path) -> Path:
     """Copy what Git has or would take, as it is now, and commit it in a repository of its own."""
     for name in run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines():
-        if (ROOT / name).is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # deleted, or removed by a stage that runs
             shutil.copy(ROOT / name, to / name)
     run("git", "init", "--quiet", "--initial-branch=main", cwd=to)
     run("git", "add", "--all", cwd=to)

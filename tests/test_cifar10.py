@@ -43,7 +43,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cifar10, "MD5", md5)
     monkeypatch.setattr(cifar10, "BACKOFF", 0.01)
     monkeypatch.setattr(cifar10, "WINDOW", 0.3)
-    monkeypatch.setattr(cifar10, "READ_TIMEOUT", 0.5)
+    monkeypatch.setattr(cifar10, "READ_TIMEOUT", 1.0)
     monkeypatch.setattr(cifar10, "MAX_SIZE", 2_000_000)
 
 

@@ -232,7 +232,9 @@ def test_a_run_that_was_stopped_goes_on_in_any_mode(tidy: Path) -> None:
     assert process.stdout is not None
     said = ""
     while "epoch 1/12" not in said:
-        said += process.stdout.readline()
+        line = process.stdout.readline()
+        assert line, said
+        said += line
     os.killpg(process.pid, signal.SIGINT)  # as the terminal does
     said = process.stdout.read()
     assert process.wait() == 255

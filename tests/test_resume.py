@@ -221,7 +221,7 @@ def test_another_setting_starts_afresh(
 @pytest.mark.slow
 def test_two_at_once_share_nothing(folder: Path) -> None:
     """The second waits, and takes over what the first has trained."""
-    first = start(folder, "out")
+    first = start(folder, "out", slow=0.5)  # so that the second has time to start
     wait_for(lambda: bool(snapshots(folder)))
     said = finish(folder, "second")
     assert "another process trains the same; waiting for it to end" in said
