@@ -1,4 +1,7 @@
-"""Write the settings of each run of the zoo: the project's, its variant's, its seed."""
+"""Write the settings of each run of the zoo: the project's, its variant's, its seed.
+
+Those to train by and those to evaluate by, so that another evaluation trains nothing anew.
+"""
 
 import contextlib
 import copy
@@ -12,12 +15,13 @@ import yaml
 
 from cifar2 import UserError, files, models, params
 
-# What a run does not read stands at one value each, so that another default trains nothing: the
-# data's settings, since a run takes the images as they are; the settings of other networks; those
-# of other optimizers.
+# What a training does not read stands at one value each, so that another default trains nothing:
+# the data's settings, since a run takes the images as they are; the settings of other networks;
+# those of other optimizers; the evaluation's.
 DATA = {"classes": ["airplane", "bird"], "source": "auto"}
 MODEL: dict[str, Any] = {"n_chans1": 2, "n_blocks": 1, "dropout": 0.0, "shared_blocks": False}
 SGD = {"momentum": 0.0, "nesterov": False}
+EVALUATION = {"mirror": False}
 
 
 def main(settings: Path, variants: Path, runs: Path) -> None:
@@ -26,17 +30,23 @@ def main(settings: Path, variants: Path, runs: Path) -> None:
     zoo = yaml.safe_load(variants.read_bytes())
     ten = merge(defaults, {"data": {"classes": zoo["ten"]["classes"]}})
     with files.folder(runs) as part:
+        (part / "train").mkdir()
+        (part / "evaluate").mkdir()
         with named(variants, "ten", part / "ten.yaml") as path:
-            write(ten, path)
+            checked(ten, path)
         for group in ("cheap", "dear", "ten"):
             common = ten if group == "ten" else defaults
             for name, differences in zoo[group]["variants"].items():
                 for seed in zoo[group]["seeds"]:
-                    with named(variants, name, part / f"{name}-{seed}.yaml") as path:
+                    with named(variants, name, part / "evaluate" / f"{name}-{seed}.yaml") as path:
                         if "data" in zoo["all"] or "data" in differences:
                             raise UserError(f"{path}: data: the zoo takes the data as it is")
                         own = {"train": {"seed": seed}}
-                        write(merge(common, zoo["all"], differences, own), path)
+                        write(
+                            merge(common, zoo["all"], differences, own),
+                            path,
+                            part / "train" / path.name,
+                        )
 
 
 @contextlib.contextmanager
@@ -59,18 +69,24 @@ def merge(*each: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def write(run: dict[str, Any], path: Path) -> None:
-    """Write a settings file that also tells when the code of its network is another."""
-    path.write_text(yaml.safe_dump(run, sort_keys=False))
-    network = params.load(path).model.name
+def checked(settings: dict[str, Any], path: Path) -> params.Params:
+    """Write a settings file, and read it as the stages will."""
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    return params.load(path)
+
+
+def write(run: dict[str, Any], evaluate: Path, train: Path) -> None:
+    """Write the settings of a run; they also tell when the code of its network is another."""
+    network = checked(run, evaluate).model.name
     taken = models.config_keys(network)
     run["model"] |= {key: value for key, value in MODEL.items() if key not in taken}
     if run["train"]["optimizer"] != "sgd":
         run["train"] |= SGD
     code = Path(models.__file__).with_name(f"{network}.py")
     checksum = hashlib.md5(code.read_bytes()).hexdigest()
-    text = f"# {code.name}: {checksum}\n" + yaml.safe_dump(run, sort_keys=False)
-    path.write_text(text)
+    for path, settings in ((evaluate, run), (train, run | {"evaluation": EVALUATION})):
+        text = yaml.safe_dump(settings, sort_keys=False)
+        path.write_text(f"# {code.name}: {checksum}\n{text}")
 
 
 if __name__ == "__main__":

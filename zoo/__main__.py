@@ -38,24 +38,23 @@ def main() -> None:
     try:
         dvc("repro", "--single-item", f"{ZOO}:compose")
         runs = all_runs()
-        left = stale(runs)
+        data = {"dvc.yaml:filter": ["download", "filter"]}
+        if any(stage.startswith(f"{ZOO}:train_ten@") for each in runs.values() for stage in each):
+            data[f"{ZOO}:filter_ten"] = [f"{ZOO}:filter_ten"]
+        if stale(runs | data):
+            dvc("repro", *data)
+        left = stale(runs)  # more of them, if the data came out other than it was
         print(f"{len(runs) - len(left)} of {len(runs)} runs are up to date", file=sys.stderr)
-        if left:
-            ten = any(
-                stage.startswith(f"{ZOO}:train_ten@") for name in left for stage in runs[name]
-            )
-            dvc("repro", "dvc.yaml:filter", *([f"{ZOO}:filter_ten"] if ten else []))
-            left = stale(runs)  # more of them, if the data came out other than it was
         failed = train(runs, left, jobs)
     except KeyboardInterrupt:  # the terminal's, which interrupts whatever runs as well
         print("zoo: stopped; the same command goes on from there", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-    dvc("repro", "--single-item", f"{ZOO}:compare")
     for name in failed:
-        said = (LOGS / f"{name}.log").read_text().splitlines()
+        said = (LOGS / f"{name}.log").read_text().splitlines() or ["it left no word"]
         # The stage's own last line, where it has one; DVC's says no more than that it failed.
-        reasons = [line for line in said if re.match(r"(train|evaluate): ", line)] or said[-1:]
+        reasons = [line for line in said if re.match(r"(train|evaluate): ", line)] or said
         print(f"zoo: {name}: {reasons[-1]} (more: {LOGS / name}.log)", file=sys.stderr)
+    dvc("repro", "--single-item", f"{ZOO}:compare")
     sys.exit(1 if failed else 0)
 
 
@@ -86,7 +85,7 @@ def stale(runs: Runs) -> list[str]:
     Data and checkpoints that are missing, as in a fresh clone, make no run stale: its results are
     in Git.
     """
-    status = json.loads(answer("status", "--json", ZOO))
+    status = json.loads(answer("status", "--json", "dvc.yaml", ZOO))
     return [name for name, stages in runs.items() if any(map(changed, map(status.get, stages)))]
 
 
