@@ -19,10 +19,11 @@ SETS = ("train", "val")
 class Run(NamedTuple):
     """What a run left: its accuracies and their curves, by set; where it was right, on val.
 
-    dataset, actual: what it was measured on, and the class of each val image.
+    dataset, classes, actual: what it was measured on, and the class of each val image.
     """
 
     dataset: str
+    classes: list[str]
     actual: list[str]
     accuracies: dict[str, float]
     right: list[bool]
@@ -46,13 +47,13 @@ def main(
 
     zoo = yaml.safe_load(variants.read_bytes())
     found = {
-        name: {seed: read(runs / f"{name}-{seed}") for seed in finished(runs, name, group["seeds"])}
+        name: finished(settings, runs, name, group["seeds"])
         for group in (zoo["cheap"], zoo["dear"], zoo["ten"])
         for name in group["variants"]
     }
     found = {name: seeds for name, seeds in found.items() if seeds}
     compared = {name: seeds for name, seeds in found.items() if name not in zoo["ten"]["variants"]}
-    dataset = same_data(runs, compared)
+    data = same_data(runs, compared)
 
     summary = {
         name: summarise(seeds, params.load(settings / f"{name}-{next(iter(seeds))}.yaml"))
@@ -77,42 +78,55 @@ def main(
         ],
     )
     files.write(markdown, rows(summary, zoo["book"]).encode())
-    title = f"Accuracy on {dataset}: mean over seeds, ± one standard deviation"
+    title = f"Accuracy on {data}: mean over seeds, ± one standard deviation"
     files.write(accuracy_plot, plotting.bars(drawn, title))
-    title = f"Accuracy per epoch on {dataset}: mean over seeds, and range"
+    title = f"Accuracy per epoch on {data}: mean over seeds, and range"
     files.write(curves_plot, plotting.small_multiples(drawn, title))
-    title = f"Val accuracy on {dataset}, row minus column, in percentage points;\nbold: real at 95%"
+    title = f"Val accuracy on {data}, row minus column, in percentage points;"
+    title += "\nbold: the 95% interval leaves out 0, with three seeds or more each"
     cells = [(-d.mean, d.real) for d in differences]
     files.write(pairs_plot, plotting.triangle(list(compared), cells, title))
     files.write(results, (json.dumps(summary, indent=2) + "\n").encode())
 
 
-def finished(runs: Path, name: str, seeds: list[int]) -> list[int]:
-    return [seed for seed in seeds if (runs / f"{name}-{seed}" / "accuracy.json").exists()]
+def finished(settings: Path, runs: Path, name: str, seeds: list[int]) -> dict[int, Run]:
+    """Read the runs that are trained to their last epoch, and measured.
+
+    One that failed, or is under way, may still have its accuracy with the settings before these.
+    """
+    found = {}
+    for seed in seeds:
+        folder = runs / f"{name}-{seed}"
+        left = [folder / "accuracy.json", *(curve(folder, s) for s in SETS)]
+        if all(path.exists() for path in left):
+            run = read(folder)
+            epochs = params.load(settings / f"{name}-{seed}.yaml").train.epochs
+            if all(len(values) == epochs for values in run.curves.values()):
+                found[seed] = run
+    return found
 
 
 def same_data(runs: Path, found: dict[str, dict[int, Run]]) -> str:
-    """Return which data set the runs are on.
+    """Return what the runs are on, in words.
 
     Raises:
-        UserError: if they are not all on the same images, or a variant's not of the same length.
+        UserError: if they are not all on the same images, or there is none.
     """
     first: Run | None = None
     for name, seeds in found.items():
-        lengths = set()
         for seed, run in seeds.items():
             first = first or run
-            lengths.add(len(run.curves["val"]))
-            if (run.dataset, run.actual) != (first.dataset, first.actual) or len(lengths) > 1:
+            if (run.dataset, run.actual) != (first.dataset, first.actual):
                 raise UserError(f"{runs / name}-{seed}: is not like the runs before it; `make zoo`")
     if first is None:
         raise UserError(f"{runs}: has no run yet; `make zoo`")
-    return first.dataset
+    return f"{first.dataset} ({', '.join(first.classes)})"
 
 
 def summarise(seeds: dict[int, Run], run: params.Params) -> dict[str, Any]:
     train, val = (spread([each.accuracies[s] for each in seeds.values()]) for s in SETS)
-    sizes = {"parameters": parameters(run), "epochs": run.train.epochs}
+    classes = len(next(iter(seeds.values())).classes)
+    sizes = {"parameters": parameters(run.model, classes), "epochs": run.train.epochs}
     return {"train": train, "val": val} | sizes
 
 
@@ -125,12 +139,16 @@ def spread(values: list[float]) -> dict[str, Any]:
     }
 
 
-def parameters(run: params.Params) -> int:
+def parameters(model: params.Model, classes: int) -> int:
     """Count what a run's network learns."""
-    options = run.model.model_dump()
-    config = {key: options[key] for key in models.config_keys(run.model.name)}
-    network = models.get_model(run.model.name, len(run.data.classes), **config)
+    options = model.model_dump()
+    config = {key: options[key] for key in models.config_keys(model.name)}
+    network = models.get_model(model.name, classes, **config)
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def curve(run: Path, part: str) -> Path:
+    return run / "training" / "plots" / "metrics" / part / "accuracy.tsv"
 
 
 def read(run: Path) -> Run:
@@ -145,13 +163,11 @@ def read(run: Path) -> Run:
             predictions = _table.rows(run / "predictions.csv", ",")
             return Run(
                 accuracy["dataset"],
+                list(accuracy["val"]["per_class"]),
                 [row["actual"] for row in predictions],
                 {s: accuracy[s]["accuracy"] for s in SETS},
                 [row["actual"] == row["predicted"] for row in predictions],
-                {
-                    s: _table.column(run / f"training/plots/metrics/{s}/accuracy.tsv", "accuracy")
-                    for s in SETS
-                },
+                {s: _table.column(curve(run, s), "accuracy") for s in SETS},
             )
         except FileNotFoundError as error:
             raise LookupError(f"there is no {error.filename}") from error

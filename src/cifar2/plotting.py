@@ -1,4 +1,4 @@
-"""The pictures: curves per epoch and the worst mistakes, as PNG with the same bytes every time."""
+"""The pictures, of a run and of several side by side, as PNG with the same bytes every time."""
 
 from __future__ import annotations
 
@@ -107,10 +107,11 @@ def bars(variants: Sequence[Variant], title: str) -> bytes:
             axes.plot(*zip(*book, strict=True), "kD", markersize=5, label=label)
         lowest = min(lowest, *means, *(value for _, value in book))
     axes.set_xticks(range(len(variants)), [v.name for v in variants], rotation=30, ha="right")
-    axes.set(title=title, ylabel="accuracy", ylim=(np.floor(20 * lowest - 1) / 20, 1.005))
+    bottom = np.floor(20 * lowest - 1) / 20
+    axes.set(title=title, ylabel=f"accuracy, from {bottom:.2f} up", ylim=(bottom, 1.005))
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    figure.legend(loc="outside lower right", ncols=3)
     return _png(figure)
 
 
@@ -121,8 +122,8 @@ def small_multiples(variants: Sequence[Variant], title: str) -> bytes:
     figure.suptitle(title)
     grid = figure.subplots(rows, 4, squeeze=False, sharey=True)
     # Of the first epochs' low values the most part says nothing.
-    ends = min(variant.curves[:, :, -1].min() for variant in variants)
-    lowest = min(0.7, np.floor(10 * ends) / 10)
+    later = min(variant.curves[:, :, variant.curves.shape[2] // 2 :].min() for variant in variants)
+    lowest = min(0.7, np.floor(10 * later) / 10)
     for axes in grid.flat[len(variants) :]:
         axes.axis("off")
     for axes, variant in zip(grid.flat, variants, strict=False):
@@ -133,7 +134,7 @@ def small_multiples(variants: Sequence[Variant], title: str) -> bytes:
             axes.plot(epochs, seeds.mean(axis=0), color=colour, linewidth=1.2, label=label)
             axes.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.3)
         count = len(variant.val)
-        axes.set_title(f"{variant.name} ({count} seed{'s' if count > 1 else ''})", fontsize=10)
+        axes.set_title(f"{variant.name}, {count} seed{'s' if count > 1 else ''}", fontsize=9)
         axes.set_ylim(lowest, 1.0)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
         axes.grid(alpha=0.3)
