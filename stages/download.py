@@ -27,7 +27,7 @@ def main(settings: Path, raw: Path) -> None:
         log.warning("%s", error)
         log.warning(
             "THIS RUN USES THE SYNTHETIC STAND-IN, NOT CIFAR-10: NO ADDRESS CAN BE REACHED.\n"
-            "It stays until `dvc repro -f download` finds a network."
+            "It stays until you have a network, and run `dvc repro -f download` and `dvc repro`."
         )
         _draw(raw)
 
