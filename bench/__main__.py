@@ -215,7 +215,7 @@ def variants(clone: Path, rows: dict[str, Any], threads: int) -> dict[str, Any]:
     compose.main(clone / "params.yaml", clone / "zoo/params.yaml", settings)
     result: dict[str, Any] = {}
     if "net" in rows:
-        result["fast"] = variant(sorted(settings.glob("fast-*.yaml")), clone, threads)
+        result["fast"] = variant("fast", settings, clone, threads)
         chapter_run = 100 * statistics.median(rows["net"]["chapter"])
         ratio = chapter_run / statistics.median(result["fast"]["seconds"])
         result["fast"] |= {"chapter": chapter_run, "ratio": ratio}
@@ -224,29 +224,31 @@ def variants(clone: Path, rows: dict[str, Any], threads: int) -> dict[str, Any]:
             " as long"
         )
     if "airbench" in rows:
-        result["strong"] = variant([settings / "strong-1.yaml"], clone, threads)
+        result["strong"] = variant("strong", settings, clone, threads)
     return result
 
 
-def variant(seeds: list[Path], clone: Path, threads: int) -> dict[str, Any]:
-    """Train and evaluate with each of the settings files."""
+def variant(name: str, settings: Path, clone: Path, threads: int) -> dict[str, Any]:
+    """Train and evaluate a variant with each of its seeds."""
     data = clone / "data/cifar2"
     times, accuracies = [], []
-    for path in seeds:
-        run_settings = yaml.safe_load(path.read_text())
-        run_settings["train"] |= {"device": "cpu", "threads": threads}
-        path.write_text(yaml.safe_dump(run_settings))
+    for run_settings in sorted((settings / "train").glob(f"{name}-*.yaml")):
+        to_evaluate = settings / "evaluate" / run_settings.name
+        for path in (run_settings, to_evaluate):
+            content = yaml.safe_load(path.read_bytes())
+            content["train"] |= {"device": "cpu", "threads": threads}
+            path.write_text(yaml.safe_dump(content))
         with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stderr(io.StringIO()):
             out = Path(scratch)
             model, accuracy = out / "model.pt", out / "accuracy.json"
             start = time.perf_counter()
-            train_stage.main(path, data, model, out / "history", out / "snapshots")
+            train_stage.main(run_settings, data, model, out / "history", out / "snapshots")
             times.append(time.perf_counter() - start)
-            evaluate.main(path, data, model, accuracy, out / "predictions.csv")
-            accuracies.append(json.loads(accuracy.read_text())["val"]["accuracy"])
+            evaluate.main(to_evaluate, data, model, accuracy, out / "predictions.csv")
+            accuracies.append(json.loads(accuracy.read_bytes())["val"]["accuracy"])
     print(
-        f"{seeds[0].stem.partition('-')[0]}: {spread(times)} s, seeds: {len(times)}; mean val"
-        f" accuracy, mirrored as its settings say: {statistics.mean(accuracies):.4f}",
+        f"{name}: {spread(times)} s, seeds: {len(times)}; mean val accuracy, mirrored as its"
+        f" settings say: {statistics.mean(accuracies):.4f}",
         flush=True,
     )
     return {"seconds": times, "val_accuracies": accuracies}
@@ -293,20 +295,24 @@ def convolutions_and_products(name: str, train: int, val: int, threads: int) -> 
         (evaluation.BATCH_SIZE, val, False),
     ):
         known: dict[tuple[str, torch.Size, bool], float] = {}
-        for index, (layer, shape) in enumerate(layer_calls(name, batch_size, backward)):
-            key = (repr(layer), shape, index == 0)
+        for layer, shape, needs_grad in layer_calls(name, batch_size, backward):
+            key = (repr(layer), shape, needs_grad)
             if key not in known:
-                known[key] = layer_seconds(layer, shape, backward, index > 0, threads)
+                known[key] = layer_seconds(layer, shape, backward, needs_grad, threads)
             total += known[key] * count / batch_size
     return total
 
 
-def layer_calls(name: str, batch_size: int, training: bool) -> list[tuple[nn.Module, torch.Size]]:
-    """Return the convolutions and linear layers of a forward pass, with their inputs' shapes."""
+def layer_calls(
+    name: str, batch_size: int, training: bool
+) -> list[tuple[nn.Module, torch.Size, bool]]:
+    """Return the convolutions and linear layers of a forward pass, with their inputs' shapes, and
+    whether these need a gradient.
+    """
     calls = []
 
     def note(layer: nn.Module, inputs: tuple[Tensor], _: Tensor) -> None:
-        calls.append((layer, inputs[0].shape))
+        calls.append((layer, inputs[0].shape, inputs[0].requires_grad))
 
     model = models.get_model(name).train(training)
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
