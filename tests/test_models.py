@@ -1,6 +1,8 @@
 """The architectures."""
 
 import ast
+import copy
+import functools
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from cifar2.models import config_keys, get_model, list_models
 
 # The table of parameters for two classes, at the defaults of params.yaml.
 PARAMETERS = {
-    "airbench": 496_770,
+    "airbench": 1_490_310,
     "net": 18_090,
     "net1": 38_482,
     "netbn": 38_482,
@@ -87,42 +89,46 @@ def test_dropout_drops_whole_channels_in_training_alone() -> None:
     assert torch.equal(model.eval()(images), model(images))
 
 
-def test_airbench_trains_on_windows_and_measures_whole_images() -> None:
+def test_airbench_asks_all_its_networks_and_trains_each_on_a_third() -> None:
     torch.manual_seed(0)
     model = get_model("airbench")
-    sizes = []
-    model.get_submodule("whiten").register_forward_hook(lambda _, __, y: sizes.append(y.shape[2:]))
-    images = torch.randn(64, 3, 32, 32)
-    first, second = model.train()(images), model(images)
-    assert not torch.equal(first, second)
-    model.eval()(images)
-    assert sizes == [(23, 23), (23, 23), (31, 31)]
+    networks = list(model.get_submodule("networks").children())
+    images = torch.randn(9, 3, 32, 32)
+    logits = model.eval()(images)
+    answers = torch.stack([network(images) for network in networks])
+    torch.testing.assert_close(logits, answers.mean(dim=0))
+    assert (answers[0] - answers[1]).abs().min() > 0  # they start apart
+    model.train()(images)[3:6].sum().backward()
+    trained = [any(p.grad is not None and p.grad.any() for p in n.parameters()) for n in networks]
+    assert trained == [False, True, False]
+    assert model(images[:1]).shape == (1, 2)
 
 
-def test_a_window_of_airbench_is_a_part_of_its_own_image() -> None:
-    """Each pixel holds its number."""
+def test_sgd_trains_each_network_of_airbench_as_it_would_alone() -> None:
+    """With a third of the learning rate and three times the weight decay."""
     torch.manual_seed(0)
-    seen: list[Tensor] = []
-    model = get_model("airbench")
-    model.filters = torch.eye(3).view(3, 3, 1, 1).repeat(4, 1, 1, 1)  # the pixels as they are
-    model.get_submodule("whiten").register_forward_hook(lambda _, inputs, __: seen.append(*inputs))
-    pixels = torch.arange(8 * 32 * 32.0).view(8, 1, 32, 32)
-    model.train()(pixels.expand(-1, 3, -1, -1))
-    tops, lefts = set(), set()
-    for image, window in zip(pixels[:, 0], seen[0], strict=True):
-        top, left = divmod(int(window[0, 0, 0] - image[0, 0]), 32)
-        assert torch.equal(window, image[top : top + 24, left : left + 24].expand(12, 24, 24))
-        tops.add(top)
-        lefts.add(left)
-    assert len(tops) > 1 and len(lefts) > 1
+    model = get_model("airbench", n_chans1=4).double().train()
+    alone = copy.deepcopy(model.get_submodule("networks.1"))
+    sgd = functools.partial(torch.optim.SGD, momentum=0.9, nesterov=True)
+    together = sgd(model.parameters(), lr=0.3, weight_decay=0.01)
+    by_itself = sgd(alone.parameters(), lr=0.1, weight_decay=0.03)
+    for _ in range(3):
+        images, labels = torch.randn(12, 3, 32, 32).double(), torch.randint(2, (12,))
+        for net, optimizer, part in ((model, together, slice(12)), (alone, by_itself, slice(4, 8))):
+            optimizer.zero_grad()
+            F.cross_entropy(net(images[part]), labels[part]).backward()
+            optimizer.step()
+    torch.testing.assert_close(
+        model.get_submodule("networks.1").state_dict(), alone.state_dict(), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_the_fixed_filters_of_airbench_turn_patches_and_nothing_else() -> None:
     """They keep lengths and angles, and are no weights."""
     model = get_model("airbench")
-    filters = model.get_buffer("filters").flatten(1)
+    filters = model.get_buffer("networks.0.filters").flatten(1)
     torch.testing.assert_close(filters @ filters.T, torch.eye(12))
-    assert "filters" not in model.state_dict()
+    assert not [name for name in model.state_dict() if "filters" in name]
 
 
 def test_the_skip_adds_the_input_of_conv3() -> None:

@@ -215,8 +215,8 @@ def test_two_epochs_are_those_of_the_chapter_s_loop(name: str) -> None:
 def test_twenty_steps_in_float32_are_those_of_the_chapter_s_loop(name: str) -> None:
     """Later, rounding alone parts any two loops that sum in another order. In the VGG it does so at
     the second step: of its millions of pre-activations one or two are so near 0 that another
-    order of summation turns their relu on or off; in airbench, at the 15th. There the order must be
-    the same.
+    order of summation turns their relu on or off; in airbench, some steps later. There the order
+    must be the same.
     """
     exact = name in ("vgg", "airbench")
     memory_format = torch.channels_last if exact else torch.contiguous_format
