@@ -159,8 +159,9 @@ def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: s
     axes = figure.subplots()
     for (column, row), (difference, real) in zip(combinations(range(size), 2), cells, strict=True):
         values[row, column] = difference if real else 0
+        points = round(100 * difference, 1) + 0.0  # which makes 0.0 of -0.0
         axes.text(
-            column, row, f"{100 * difference:+.1f}", ha="center", va="center", fontsize=9,
+            column, row, f"{points:+.1f}", ha="center", va="center", fontsize=9,
             weight="bold" if real else "normal", color="black" if real else "grey",
         )  # fmt: skip
     if cells:
