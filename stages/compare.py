@@ -48,7 +48,7 @@ def main(
     zoo = yaml.safe_load(variants.read_bytes())
     found = {
         name: finished(settings, runs, name, group["seeds"])
-        for group in (zoo["cheap"], zoo["dear"], zoo["ten"])
+        for group in (zoo["cheap"], zoo["dear"], zoo["once"], zoo["ten"])
         for name in group["variants"]
     }
     found = {name: seeds for name, seeds in found.items() if seeds}

@@ -34,7 +34,7 @@ def main(settings: Path, variants: Path, runs: Path) -> None:
         (part / "evaluate").mkdir()
         with named(variants, "ten", part / "ten.yaml") as path:
             checked(ten, path)
-        for group in ("cheap", "dear", "ten"):
+        for group in ("cheap", "dear", "once", "ten"):
             common = ten if group == "ten" else defaults
             for name, differences in zoo[group]["variants"].items():
                 for seed in zoo[group]["seeds"]:

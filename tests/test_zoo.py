@@ -23,7 +23,7 @@ from tests.conftest import ROOT, contents, copy_project, environment, run, write
 
 STAGES = yaml.safe_load((ROOT / "zoo" / "dvc.yaml").read_text())["stages"]
 SETTINGS = yaml.safe_load((ROOT / "zoo" / "params.yaml").read_text())
-GROUPS = ("cheap", "dear", "ten")
+GROUPS = ("cheap", "dear", "once", "ten")
 SUMMARIES = ("compose", "confusion_ten", "compare")
 
 
@@ -60,6 +60,7 @@ def test_the_zoo_trains_what_changed_and_nothing_else(tmp_path: Path) -> None:
             "seeds": [1],
             "variants": {"deep": {"model": {"name": "netresdeep", "n_blocks": 2}}},
         },
+        "once": {"seeds": [], "variants": {}},
         "ten": {  # with as many classes as the stand-in has
             "seeds": [1],
             "classes": ["bird", "airplane"],
@@ -136,6 +137,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(clone: Path, tmp_path: P
             },
         },
         "dear": {"seeds": [], "variants": {}},
+        "once": {"seeds": [], "variants": {}},
         "ten": SETTINGS["ten"] | {"seeds": []},
     }
     (copy / "zoo" / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
@@ -164,6 +166,7 @@ def test_stopped_it_goes_on(clone: Path, tmp_path: Path) -> None:
             "variants": {"long": {"model": {"name": "net"}, "train": {"epochs": 40}}},
         },
         "dear": {"seeds": [], "variants": {}},
+        "once": {"seeds": [], "variants": {}},
         "ten": SETTINGS["ten"] | {"seeds": []},
     }
     (copy / "zoo" / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
@@ -360,7 +363,7 @@ def test_the_table_in_the_readme_is_that_of_the_results() -> None:
         *(
             (f"{main}{group}", main)
             for main in ("train", "evaluate")
-            for group in ("", "_dear", "_ten")
+            for group in ("", "_dear", "_once", "_ten")
         ),
     ],
 )
