@@ -28,22 +28,24 @@ def main(settings: Path, variants: Path, runs: Path) -> None:
     params.load(settings)
     defaults = yaml.safe_load(settings.read_bytes()) | {"data": DATA}
     zoo = yaml.safe_load(variants.read_bytes())
-    ten = merge(defaults, {"data": {"classes": zoo["ten"]["classes"]}})
+    with named(variants, "all", variants):
+        everywhere = merge(zoo["all"])
     with files.folder(runs) as part:
         (part / "train").mkdir()
         (part / "evaluate").mkdir()
         with named(variants, "ten", part / "ten.yaml") as path:
+            ten = merge(defaults, {"data": {"classes": zoo["ten"]["classes"]}})
             checked(ten, path)
-        for group in ("cheap", "dear", "once", "ten"):
+        for group in ("cheap", "dear", "ten"):
             common = ten if group == "ten" else defaults
             for name, differences in zoo[group]["variants"].items():
                 for seed in zoo[group]["seeds"]:
                     with named(variants, name, part / "evaluate" / f"{name}-{seed}.yaml") as path:
-                        if "data" in zoo["all"] or "data" in differences:
+                        if "data" in everywhere or "data" in differences:
                             raise UserError(f"{path}: data: the zoo takes the data as it is")
                         own = {"train": {"seed": seed}}
                         write(
-                            merge(common, zoo["all"], differences, own),
+                            merge(common, everywhere, differences, own),
                             path,
                             part / "train" / path.name,
                         )
@@ -56,6 +58,8 @@ def named(variants: Path, name: str, path: Path) -> Iterator[Path]:
         yield path
     except UserError as error:
         raise UserError(str(error).replace(str(path), f"{variants}: {name}")) from error
+    except KeyError as error:
+        raise UserError(f"{variants}: {name}: has no {error}") from error
     except (AttributeError, TypeError, ValueError) as error:
         raise UserError(f"{variants}: {name}: has no {{group: {{key: value}}}}") from error
 

@@ -8,7 +8,7 @@ import _table
 
 from cifar2 import files
 
-REMEDY = "`dvc repro -f` makes it anew"
+REMEDY = "remove it, then `make zoo`"
 
 
 def main(accuracy: Path, predictions: Path, confusion_plot: Path) -> None:

@@ -23,7 +23,7 @@ from tests.conftest import ROOT, contents, copy_project, environment, run, write
 
 STAGES = yaml.safe_load((ROOT / "zoo" / "dvc.yaml").read_text())["stages"]
 SETTINGS = yaml.safe_load((ROOT / "zoo" / "params.yaml").read_text())
-GROUPS = ("cheap", "dear", "once", "ten")
+GROUPS = ("cheap", "dear", "ten")
 SUMMARIES = ("compose", "confusion_ten", "compare")
 
 
@@ -60,7 +60,6 @@ def test_the_zoo_trains_what_changed_and_nothing_else(tmp_path: Path) -> None:
             "seeds": [1],
             "variants": {"deep": {"model": {"name": "netresdeep", "n_blocks": 2}}},
         },
-        "once": {"seeds": [], "variants": {}},
         "ten": {  # with as many classes as the stand-in has
             "seeds": [1],
             "classes": ["bird", "airplane"],
@@ -137,7 +136,6 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(clone: Path, tmp_path: P
             },
         },
         "dear": {"seeds": [], "variants": {}},
-        "once": {"seeds": [], "variants": {}},
         "ten": SETTINGS["ten"] | {"seeds": []},
     }
     (copy / "zoo" / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
@@ -166,7 +164,6 @@ def test_stopped_it_goes_on(clone: Path, tmp_path: Path) -> None:
             "variants": {"long": {"model": {"name": "net"}, "train": {"epochs": 40}}},
         },
         "dear": {"seeds": [], "variants": {}},
-        "once": {"seeds": [], "variants": {}},
         "ten": SETTINGS["ten"] | {"seeds": []},
     }
     (copy / "zoo" / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
@@ -349,6 +346,26 @@ def test_a_run_s_settings_are_its_variant_s(summed_up: Path) -> None:
     assert runs["res_deep_shared-3"].model.n_chans1 == usual.model.n_chans1
 
 
+@pytest.mark.parametrize(
+    ("stage", "key", "value", "words_said"),
+    [
+        ("compose", "all", None, "all: has no {group: {key: value}}"),
+        ("compose", "ten", {"seeds": [], "variants": {}}, "ten: has no 'classes'"),
+        ("compare", "book", {"width": {"val": 0.9}}, "book: wants {variant: {train: …, val: …}}"),
+    ],
+)
+def test_what_is_wrong_beside_the_variants_is_named(
+    stage: str, key: str, value: object, words_said: str, summed_up: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(summed_up, tmp_path, dirs_exist_ok=True)
+    before = contents(tmp_path / "zoo")
+    wrong = yaml.safe_dump(SETTINGS | {key: value})
+    (tmp_path / "zoo" / "params.yaml").write_text(wrong)
+    said = run(*words(stage), cwd=tmp_path, status=2)
+    assert said == f"{stage}: zoo/params.yaml: {words_said}\n"
+    assert contents(tmp_path / "zoo") == before | {"params.yaml": wrong.encode()}
+
+
 def test_the_table_in_the_readme_is_that_of_the_results() -> None:
     results = json.loads((ROOT / "zoo" / "results.json").read_text())
     text = (ROOT / "README.md").read_text()
@@ -363,7 +380,7 @@ def test_the_table_in_the_readme_is_that_of_the_results() -> None:
         *(
             (f"{main}{group}", main)
             for main in ("train", "evaluate")
-            for group in ("", "_dear", "_once", "_ten")
+            for group in ("", "_dear", "_ten")
         ),
     ],
 )
@@ -395,5 +412,5 @@ def test_what_is_taken_for_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "net on cifar10: val accuracy 0.5000",
     ]
     edit(predictions, "bird,bird", "bird,cat")
-    with pytest.raises(UserError, match=r"predictions\.csv: is damaged \('cat' is not in list\); "):
+    with pytest.raises(UserError, match=r"csv: .* \('cat' is not in list\); remove it"):
         confusion.main(accuracy, predictions, tmp_path / "confusion.png")
