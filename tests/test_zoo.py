@@ -412,5 +412,6 @@ def test_what_is_taken_for_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "net on cifar10: val accuracy 0.5000",
     ]
     edit(predictions, "bird,bird", "bird,cat")
-    with pytest.raises(UserError, match=r"csv: .* \('cat' is not in list\); remove it"):
+    reason = r"predictions\.csv: is damaged \('cat' is not in list\); remove it, then `make zoo`"
+    with pytest.raises(UserError, match=reason):
         confusion.main(accuracy, predictions, tmp_path / "confusion.png")
