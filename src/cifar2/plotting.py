@@ -89,7 +89,7 @@ def bars(variants: Sequence[Variant], title: str) -> bytes:
         values = [np.asarray(getattr(variant, name)) for variant in variants]
         places = np.arange(len(variants)) + offset
         means = np.array([each.mean() for each in values])
-        spreads = [each.std(ddof=1) if len(each) > 1 else 0.0 for each in values]
+        spreads = np.array([each.std(ddof=1) if len(each) > 1 else 0.0 for each in values])
         axes.bar(places, means, 0.38, yerr=spreads, capsize=3, color=colour, alpha=0.8, label=name)
         for place, mean in zip(places, means, strict=True):
             text = f"{mean:.3f}"
@@ -105,7 +105,7 @@ def bars(variants: Sequence[Variant], title: str) -> bytes:
         label = "the book's, one run each" if name == "val" else None
         if book:
             axes.plot(*zip(*book, strict=True), "kD", markersize=5, label=label)
-        lowest = min(lowest, *means, *(value for _, value in book))
+        lowest = min(lowest, *(means - spreads), *(value for _, value in book))
     axes.set_xticks(range(len(variants)), [v.name for v in variants], rotation=30, ha="right")
     bottom = np.floor(20 * lowest - 1) / 20
     axes.set(title=title, ylabel=f"accuracy, from {bottom:.2f} up", ylim=(bottom, 1.005))
