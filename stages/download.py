@@ -6,7 +6,9 @@ from pathlib import Path
 
 import _stage
 
-from cifar2 import cifar10, files, params, synthetic
+from cifar2 import files, params
+from cifar2.data import download, synthetic
+from cifar2.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -16,20 +18,29 @@ def main(settings: Path, raw: Path) -> None:
     if source == "synthetic":
         _draw(raw)
         return
-    # DVC's cache knows files by their MD5, and so do we: what was downloaded once need not be
-    # again, though DVC removes data/raw before this stage and an edit of the code runs it anew.
-    store = Path(os.environ.get("DVC_ROOT", ".")) / ".dvc/cache/files/md5"
+    # DVC names the files in its cache by their MD5, and CIFAR-10's are published. So a former
+    # download is found there, although DVC removes data/raw before it runs this stage again.
+    store = _stage.scratch(Path(".dvc/cache/files/md5"))
+    address = os.environ.get("CIFAR10_URL")
+    advice = "set CIFAR10_URL to a copy, or run with -S data.source=synthetic"
     try:
-        cifar10.fetch(raw, os.environ.get("CIFAR10_URL"), store)
-    except cifar10.NoNetwork as error:
+        download.fetch(raw, address, store)
+    except download.NoNetwork as error:
         if source == "cifar10":
-            raise
-        log.warning("%s", error)
+            raise UserError(f"{error}; {advice}") from error
+        log.warning("%s; %s", error, advice)
         log.warning(
-            "THIS RUN USES THE SYNTHETIC STAND-IN, NOT CIFAR-10: NO ADDRESS CAN BE REACHED.\n"
-            "It stays until you have a network, and run `dvc repro -f download` and `dvc repro`."
+            "THIS RUN USES THE SYNTHETIC STAND-IN, NOT CIFAR-10: NO MIRROR CAN BE REACHED.\n"
+            "Once you have a network, run `dvc repro -f download` and `dvc repro` to replace it."
         )
         _draw(raw)
+    except UserError as error:
+        if not address:
+            raise UserError(f"{error}; {advice}") from error
+        raise UserError(
+            f"CIFAR10_URL: {error}; set it to an http(s) or file URL or a path, of"
+            " cifar-10-python.tar.gz or of the folder in it, or unset it to try the mirrors"
+        ) from error
 
 
 def _draw(raw: Path) -> None:

@@ -1,56 +1,55 @@
 """Measure the trained network: accuracy and loss, and its prediction for every val image."""
 
-import csv
-import io
-import json
 from pathlib import Path
-from typing import Any
 
 import _stage
 
-from cifar2 import UserError, device, files, params
+from cifar2 import params
+from cifar2.errors import FileError
 
 
 def main(settings: Path, data: Path, model: Path, accuracy: Path, predictions: Path) -> None:
     run = params.load(settings)
-    place = device.resolve(run.train.device)
-    import torch
+    from cifar2.data import dataset
+    from cifar2.inference import checkpoint, device, evaluation
+    from cifar2.report import results
 
-    from cifar2 import checkpoint, dataset, evaluation
-
-    torch.set_num_threads(run.train.threads)
+    place = device.prepare(run.train.device, threads=run.train.threads)
     network, card = checkpoint.load(model)
     network.to(place)
     answers = {}
     for name in ("train", "val"):
         images, labels, classes, _ = dataset.load(data / f"{name}.pt")
         if classes != card.classes:
-            raise UserError(f"{model}: was trained on {card.classes}, {data} holds {classes}")
+            raise FileError(model, f"trained on {card.classes}, but {data} holds {classes}")
         normalized = dataset.normalize(images.to(place))
         logits = evaluation.predict(network, normalized, mirror=run.evaluation.mirror).cpu()
         answers[name] = logits, labels
 
-    result: dict[str, Any] = {"dataset": card.source, "model": card.name}
-    for name, (logits, labels) in answers.items():
-        result[name] = {
-            "accuracy": round(evaluation.accuracy(logits, labels), 6),
-            "loss": round(evaluation.loss(logits, labels), 6),
-        }
+    scores = {
+        name: {"accuracy": evaluation.accuracy(*each), "loss": evaluation.loss(*each)}
+        for name, each in answers.items()
+    }
     logits, labels = answers["val"]
-    result["val"]["per_class"] = {
-        name: round(evaluation.accuracy(logits[labels == index], labels[labels == index]), 6)
+    per_class = {
+        name: evaluation.accuracy(logits[labels == index], labels[labels == index])
         for index, name in enumerate(card.classes)
     }
-    files.write(accuracy, (json.dumps(result, indent=2) + "\n").encode())
+    result = results.Accuracy(
+        dataset=card.source,
+        model=card.name,
+        train=results.Scores(**scores["train"]),
+        val=results.ValScores(**scores["val"], per_class=per_class),
+    )
+    results.write_accuracy(accuracy, result)
 
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["image", "actual", "predicted", "confidence"])
     confidences, predicted = logits.softmax(dim=1).max(dim=1)
     rows = zip(labels.tolist(), predicted.tolist(), confidences.tolist(), strict=True)
-    for index, (label, answer, confidence) in enumerate(rows):
-        writer.writerow([index, card.classes[label], card.classes[answer], f"{confidence:.4f}"])
-    files.write(predictions, table.getvalue().encode())
+    table = [
+        results.Prediction(index, card.classes[label], card.classes[answer], confidence)
+        for index, (label, answer, confidence) in enumerate(rows)
+    ]
+    results.write_predictions(predictions, table)
 
 
 if __name__ == "__main__":

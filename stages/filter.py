@@ -4,16 +4,18 @@ from pathlib import Path
 
 import _stage
 
-from cifar2 import UserError, cifar10, files, params, synthetic
+from cifar2 import files, params
+from cifar2.data import cifar10, synthetic
+from cifar2.errors import MissingFile
 
 
 def main(settings: Path, raw: Path, data: Path) -> None:
     classes = params.load(settings).data.classes
     if not raw.is_dir():
-        raise UserError(f"{raw}: no such folder; `dvc repro download` makes it")
+        raise MissingFile(raw)
     import torch
 
-    from cifar2 import dataset
+    from cifar2.data import dataset
 
     is_synthetic = (raw / synthetic.FILE).exists()
     with files.folder(data) as part:

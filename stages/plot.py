@@ -1,14 +1,11 @@
 """Draw loss and accuracy per epoch, and the worst mistakes."""
 
-import json
 from pathlib import Path
 
 import _stage
-import _table
 
-from cifar2 import UserError, files
-
-REMEDY = "`dvc repro -f` makes it anew"
+from cifar2 import files
+from cifar2.errors import FileError
 
 
 def main(
@@ -20,42 +17,31 @@ def main(
     accuracy_plot: Path,
     mistakes_plot: Path,
 ) -> None:
-    from cifar2 import dataset, plotting
+    from cifar2.data import dataset
+    from cifar2.report import plotting, results
+    from cifar2.training import series
 
     val = dataset.load(data / "val.pt")
-    with _table.reading(accuracy, REMEDY):
-        result = json.loads(accuracy.read_bytes())
-        figures = {name: dict(result[name]) for name in ("train", "val")}
-        subject = f"{result['model']} on {result['dataset']} ({', '.join(val.classes)})"
-    for quantity, path in (("loss", loss_plot), ("accuracy", accuracy_plot)):
-        train_series, val_series = (
-            column(history / f"plots/metrics/{name}/{quantity}.tsv", quantity)
-            for name in ("train", "val")
+    epochs = series.read(history)
+    scores = results.read_accuracy(accuracy)
+    answers = results.read_predictions(predictions)
+    if len(answers) != len(val.labels):
+        raise FileError(predictions, f"it has {len(answers)} images, {data} has {len(val.labels)}")
+    subject = f"{scores.model} on {scores.dataset} ({', '.join(val.classes)})"
+
+    def draw(path: Path, quantity: str, label: str) -> None:
+        final = ", ".join(
+            f"{name} {getattr(each, quantity):.4f}"
+            for name, each in (("train", scores.train), ("val", scores.val))
         )
-        if len(train_series) != len(val_series):
-            raise UserError(f"{history}: its series differ in length; `dvc repro -f` makes it anew")
-        with _table.reading(accuracy, REMEDY):
-            final = ", ".join(f"{name} {figures[name][quantity]:.4f}" for name in figures)
-        label = "cross-entropy loss (nats)" if quantity == "loss" else quantity
+        train = [getattr(epoch, f"train_{quantity}") for epoch in epochs]
+        val = [getattr(epoch, f"val_{quantity}") for epoch in epochs]
         title = f"{subject}\n{quantity} of the trained network: {final}"
-        files.write(path, plotting.curves(train_series, val_series, label, title))
+        files.write(path, plotting.curves(train, val, label, title))
 
-    with _table.reading(predictions, REMEDY):
-        table = [
-            plotting.Prediction(
-                range(len(val.images))[int(row["image"])],
-                row["actual"],
-                row["predicted"],
-                float(row["confidence"]),
-            )
-            for row in _table.rows(predictions, ",")
-        ]
-    files.write(mistakes_plot, plotting.mistakes(table, val.images.numpy(), subject))
-
-
-def column(path: Path, name: str) -> list[float]:
-    with _table.reading(path, REMEDY):
-        return _table.column(path, name)
+    draw(loss_plot, "loss", "cross-entropy loss (nats)")
+    draw(accuracy_plot, "accuracy", "accuracy")
+    files.write(mistakes_plot, plotting.mistakes(answers, val.images.numpy(), subject))
 
 
 if __name__ == "__main__":

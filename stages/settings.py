@@ -4,14 +4,15 @@ from pathlib import Path
 
 import _stage
 
-from cifar2 import device, files, params
+from cifar2 import files, params
+from cifar2.inference import device
 
 
 def main(settings: Path, checked: Path) -> None:
     wanted = params.load(settings).train.device
-    if wanted not in ("auto", "cpu"):  # which are everywhere; to look for others takes torch
+    if wanted not in ("auto", "cpu"):  # every machine has these; to look for others imports torch
         device.resolve(wanted)
-    # A file that the next stage needs: so DVC knows which comes first.
+    # The next stage depends on this file, so DVC runs this stage first.
     files.write(checked, b"the settings are valid\n")
 
 
@@ -20,5 +21,5 @@ if __name__ == "__main__":
         main,
         __doc__,
         settings="the settings file, params.yaml",
-        checked="the file to write when they are valid",
+        checked="the file to write if the settings are valid",
     )

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cifar2 import UserError
+from cifar2.errors import FileError, MissingFile, first_line
 
 
 def write(path: Path, content: bytes) -> None:
     """Write a file, and its folder where it is missing; `path` is never seen half-written.
 
     Raises:
-        OSError: naming `path`, if it can't be written; what lay there before is still there then.
+        OSError: naming `path`, if it can't be written; the former content is still there then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
@@ -33,7 +33,7 @@ def write(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes `path`, in place of what lay there, if nothing fails."""
+    """Yield an empty folder that replaces `path` at the end, if nothing fails."""
     part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -47,20 +47,20 @@ def folder(path: Path) -> Iterator[Path]:
 
 
 def load(path: Path) -> Any:
-    """Read what `torch.save` wrote: tensors and plain containers alone, no code is run.
+    """Read what `torch.save` wrote: tensors and plain containers only, no code is run.
 
     Raises:
-        UserError: if the file is missing or is anything else.
+        MissingFile: if there is no such file.
+        FileError: if it is damaged, or holds anything else.
         OSError: if it can't be read.
     """
-    import torch  # here: to write takes no torch
+    import torch  # here, because `write` needs no torch
 
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; `dvc repro` makes it") from error
+        raise MissingFile(path) from error
     try:
         return torch.load(io.BytesIO(content), weights_only=True)
-    except Exception as error:  # for a damaged file torch raises whatever it runs into
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path}: is damaged ({reason}); `dvc repro -f` makes it anew") from error
+    except Exception as error:  # torch raises many types for a damaged file
+        raise FileError(path, f"damaged ({first_line(error)})") from error

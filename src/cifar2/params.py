@@ -1,12 +1,16 @@
-"""The settings of a run, `params.yaml`: typed, bounded, every key required and none unknown."""
+"""The settings of a run, `params.yaml`: typed and bounded; every key is required.
+
+A new setting is a line in `params.yaml`, a line here, and its use.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
 import reprlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -21,16 +25,22 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from cifar2 import UserError
-from cifar2.models import list_models
+from cifar2 import models
+from cifar2.errors import UserError
 
 ClassName = Literal[
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
 ]
 
 
+class Unused(NamedTuple):
+    """The value that a setting gets in `of_training` where a run does not use it."""
+
+    value: object
+
+
 def _from_scientific(value: object) -> object:
-    """Take `1e-2` for a number, as YAML 1.2 and DVC do; PyYAML reads it as text."""
+    """Read `1e-2` as a number, as YAML 1.2 and DVC do; PyYAML reads it as text."""
     if isinstance(value, str):
         try:
             return float(value)
@@ -40,15 +50,15 @@ def _from_scientific(value: object) -> object:
 
 
 def _known_model(name: str) -> str:
-    if name not in list_models():
-        models = list_models()
-        raise ValueError(f"is no model;{_did_you_mean(name, models)} models: {', '.join(models)}")
+    known = models.list_models()
+    if name not in known:
+        raise ValueError(f"unknown model;{_did_you_mean(name, known)} models: {', '.join(known)}")
     return name
 
 
 def _distinct(classes: list[str]) -> list[str]:
     if len(set(classes)) < len(classes):
-        raise ValueError("names a class twice")
+        raise ValueError("a class is named twice")
     return classes
 
 
@@ -56,32 +66,43 @@ Int = Annotated[int, Field(strict=True)]
 Float = Annotated[float, Field(strict=True, allow_inf_nan=False), BeforeValidator(_from_scientific)]
 Str = Annotated[str, Field(strict=True)]
 Bool = Annotated[bool, Field(strict=True)]
+Classes = Annotated[list[ClassName], Field(min_length=2), AfterValidator(_distinct)]
 
 
-class _Group(BaseModel):
+class Group(BaseModel):
+    """Settings that belong together; none is unknown, and none changes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-class Data(_Group):
-    classes: Annotated[list[ClassName], Field(min_length=2), AfterValidator(_distinct)]
-    source: Literal["auto", "cifar10", "synthetic"]
+class Data(Group):
+    classes: Annotated[Classes, Unused(["airplane", "bird"])]
+    source: Annotated[Literal["auto", "cifar10", "synthetic"], Unused("auto")]
 
 
-class Model(_Group):
+class Model(Group):
     name: Annotated[Str, AfterValidator(_known_model)]
-    n_chans1: Annotated[Int, Field(ge=2, le=1024)]
-    n_blocks: Annotated[Int, Field(ge=1, le=1000)]
-    dropout: Annotated[Float, Field(ge=0, lt=1)]
-    shared_blocks: Bool
+    n_chans1: Annotated[Int, Field(ge=2, le=1024), Unused(2)]
+    n_blocks: Annotated[Int, Field(ge=1, le=1000), Unused(1)]
+    dropout: Annotated[Float, Field(ge=0, lt=1), Unused(0.0)]
+    shared_blocks: Annotated[Bool, Unused(False)]
+
+    def config(self) -> dict[str, Any]:
+        """Return the settings that the chosen network takes, for `models.get_model`."""
+        return {key: getattr(self, key) for key in models.config_keys(self.name)}
+
+    def unused(self) -> set[str]:
+        """Return the settings that the chosen network does not take."""
+        return set(type(self).model_fields) - {"name"} - set(models.config_keys(self.name))
 
 
-class Train(_Group):
+class Train(Group):
     device: Annotated[Str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")]
     epochs: Annotated[Int, Field(ge=1, le=100_000)]
     lr: Annotated[Float, Field(gt=0)]
     optimizer: Literal["sgd", "adam", "adamw"]
-    momentum: Annotated[Float, Field(ge=0, lt=1)]
-    nesterov: Bool
+    momentum: Annotated[Float, Field(ge=0, lt=1), Unused(0.0)]
+    nesterov: Annotated[Bool, Unused(False)]
     schedule: Literal["none", "step", "cosine", "onecycle"]
     batch_size: Annotated[Int, Field(ge=1, le=1_000_000)]
     seed: Annotated[Int, Field(ge=0, lt=2**32)]
@@ -92,26 +113,30 @@ class Train(_Group):
     @classmethod
     def _with_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
         if nesterov and info.data.get("momentum") == 0:
-            raise ValueError("needs a train.momentum above 0, 0.9 say")
+            raise ValueError("needs a train.momentum above 0, such as 0.9")
         return nesterov
 
+    def unused(self) -> set[str]:
+        """Return the settings that the chosen optimizer does not use."""
+        return set() if self.optimizer == "sgd" else {"momentum", "nesterov"}
 
-class Regularization(_Group):
+
+class Regularization(Group):
     l2: Annotated[Float, Field(ge=0)]
     weight_decay: Annotated[Float, Field(ge=0)]
     label_smoothing: Annotated[Float, Field(ge=0, lt=1)]
 
 
-class Augment(_Group):
+class Augment(Group):
     flip: Bool
     crop: Annotated[Int, Field(ge=0, le=31)]
 
 
-class Evaluation(_Group):
-    mirror: Bool
+class Evaluation(Group):
+    mirror: Annotated[Bool, Unused(False)]
 
 
-class Params(_Group):
+class Params(Group):
     data: Data
     model: Model
     train: Train
@@ -120,50 +145,103 @@ class Params(_Group):
     evaluation: Evaluation
 
 
+def of_training(params: Params) -> Params:
+    """Return the settings that a training depends on; those that it does not use get a fixed value.
+
+    So two runs that differ only in what they do not use share a snapshot, and another default in
+    `params.yaml` trains only those variants of the zoo that use it. A training takes its images as
+    they are, so it uses neither `data` nor `evaluation`.
+    """
+    return params.model_copy(
+        update={
+            "data": _fixed(params.data, Data.model_fields),
+            "model": _fixed(params.model, params.model.unused()),
+            "train": _fixed(params.train, params.train.unused()),
+            "evaluation": _fixed(params.evaluation, Evaluation.model_fields),
+        }
+    )
+
+
+def _fixed(group: Group, keys: Iterable[str]) -> Group:
+    fields = type(group).model_fields
+    unused = {
+        key: next(each.value for each in fields[key].metadata if isinstance(each, Unused))
+        for key in keys
+    }
+    return group.model_copy(update=unused)
+
+
 def load(path: Path) -> Params:
     """Read and check a settings file.
 
     Raises:
-        UserError: if it can't be read, or holds anything but the settings above, each in its
-            bounds; the message names the first key that is wrong, its value, what is allowed,
-            and for a misspelt name the nearest right one.
+        UserError: if it can't be read, or holds anything but the settings above, each within its
+            bounds. The message names the first wrong key, its value, what is allowed, and the
+            nearest right name for a misspelt one.
+    """
+    return validate(Params, read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> object:
+    """Return what a YAML file holds.
+
+    Raises:
+        UserError: if it can't be read, or is not YAML.
     """
     try:
-        content = yaml.safe_load(path.read_bytes())
+        return yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+def validate(model: type[Checked], content: object, where: str) -> Checked:
+    """Check settings that came from `where`.
+
+    Raises:
+        UserError: as `load` does.
+    """
     try:
-        return Params.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
-        first, *others = error.errors()
+        # A misspelt key before the one that is missing for it.
+        first, *others = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         more = f" (and {len(others)} more)" if others else ""
-        raise UserError(f"{path}: {_explain(first)}{more}") from error
+        raise UserError(f"{where}: {_explain(first, model)}{more}") from error
 
 
-def _explain(error: ErrorDetails) -> str:
-    """Say in one line which key is wrong, what it is and what is allowed."""
-    key = ".".join(str(part) for part in error["loc"]) or "the whole file"
+def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
+    """Say in one line which key is wrong, what it is, and what is allowed."""
+    path = ".".join(str(part) for part in error["loc"])
+    key = " ".join(path.split()) or "the whole file"  # a key may hold a line break
     value = reprlib.repr(error["input"])
     match error["type"]:
         case "extra_forbidden":
-            group: Any = Params
+            group: Any = model
             for part in error["loc"][:-1]:
-                group = group.model_fields[str(part)].annotation
+                if hasattr(group, "model_fields"):
+                    group = group.model_fields[str(part)].annotation
+                else:  # a dictionary of groups
+                    group = get_args(group)[1]
             options = list(group.model_fields)
             hint = _did_you_mean(error["loc"][-1], options)
-            return f"{key}: is no setting;{hint} settings here: {', '.join(options)}"
+            return f"{key}: unknown setting;{hint} settings here: {', '.join(options)}"
         case "missing":
-            return f"{key}: is missing"
+            return f"{key}: missing"
         case "literal_error":
             options = re.findall(r"'(\w+)'", error["ctx"]["expected"])
             hint = _did_you_mean(error["input"], options)
             return f"{key}: {value} is not allowed;{hint} allowed: {', '.join(options)}"
         case "string_pattern_mismatch":
-            return f"{key}: {value} is no device; devices: auto, cpu, cuda, cuda:N, mps"
+            return f"{key}: {value}: unknown device; devices: auto, cpu, cuda, cuda:N, mps"
+        case "value_error" if not error["loc"]:
+            return f"{key}: {error['ctx']['error']}"
         case "value_error":
-            return f"{key}: {value} {error['ctx']['error']}"
+            return f"{key}: {value}: {error['ctx']['error']}"
         case _:
             return f"{key}: {value} is not allowed; {error['msg'][0].lower()}{error['msg'][1:]}"
 

@@ -1,4 +1,4 @@
-"""Snapshots of a run under way, in a scratch folder, so that one that was interrupted goes on."""
+"""Snapshots of trainings, in a scratch folder: one that was interrupted continues from there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import torch
 
-from cifar2 import files
+from cifar2 import PLUMBING, files, params
 
 INTERVAL = 30.0  # seconds between two writings, at least
 MAX_AGE = 30 * 24 * 3600.0  # seconds
@@ -25,19 +26,30 @@ MAX_BYTES = 2**30  # of all snapshots together
 _log = logging.getLogger(__name__)
 
 
-def key(facts: dict[str, object], contents: Iterable[Path]) -> str:
-    """Return a hash of all that a result depends on: facts (JSON values) and files' bytes."""
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for path in contents:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+def key(settings: params.Params, device: torch.device, inputs: Iterable[Path]) -> str:
+    """Return a hash of all that the result of a training depends on.
+
+    That is: the settings that it uses, the library's modules but for the plumbing, PyTorch's
+    version, the chip and the kernels for it, and the content of `inputs`: data and stage script.
+    """
+    used = params.of_training(settings).model_dump(mode="json", exclude={"train": {"device"}})
+    chip = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    machine = [str(device), chip, torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    digest = hashlib.sha256(json.dumps([used, machine], sort_keys=True).encode())
+    modules = sorted(
+        name for name in sys.modules if name.startswith("cifar2.") and name not in PLUMBING
+    )
+    for path in [*inputs, *(sys.modules[name].__file__ for name in modules)]:
+        assert path is not None  # a package without a file would be a namespace package
+        digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
     return digest.hexdigest()[:32]
 
 
 class Snapshot:
-    """What a run needs to go on, in memory and, now and then, on disk.
+    """What a training needs to continue, in memory and, from time to time, on disk.
 
-    content: tensors and plain containers, as they were put last, by this process or by one
-        before it; None at first.
+    content: tensors and plain containers, as they were last put, by this process or by an earlier
+        one; None if there is nothing yet.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -48,16 +60,16 @@ class Snapshot:
         self.content = self._read()
 
     def put(self, content: dict[str, Any]) -> None:
-        """Take the run's state, as a copy; write it if the last writing is INTERVAL ago."""
-        self._changed = True  # first: a signal to stop may come between the two
+        """Take a copy of the training's state; write it if the last writing is INTERVAL ago."""
+        self._changed = True  # first, because a signal to stop may come between the two
         self.content = content
         if time.monotonic() - self._written_at >= INTERVAL:
             self.write()
 
     def write(self) -> None:
-        """Write what was put, if that has not been done; a failure is a warning: the run goes on.
+        """Write what was put, unless it is written. A failure is a warning, and the run goes on.
 
-        The file appears whole or not at all; a checksum of its bytes ends it.
+        The file appears whole or not at all, and ends with a checksum of its bytes.
         """
         if not self._changed:
             return
@@ -67,7 +79,7 @@ class Snapshot:
         try:
             files.write(self.path, body + hashlib.sha256(body).digest())
         except OSError as error:
-            _log.warning("no snapshot could be written: %s: %s", error.filename, error.strerror)
+            _log.warning("can't write a snapshot: %s: %s", error.filename, error.strerror)
             return
         self._changed = False
         self._written_at = time.monotonic()
@@ -82,15 +94,15 @@ class Snapshot:
             saved = torch.load(io.BytesIO(body), weights_only=True)
             if saved["key"] == self._key:
                 return saved["content"]
-        _log.warning("%s: is no snapshot of this run; starting afresh", self.path)
+        _log.warning("%s: not a snapshot of this run; starting from the beginning", self.path)
         return None
 
 
 @contextlib.contextmanager
 def kept(folder: Path, key: str) -> Iterator[Snapshot]:
-    """Give a run its snapshot, to this process alone; write it at the end, however that comes.
+    """Yield the snapshot of a run, to this process alone; write it at the end, whatever happens.
 
-    Waits while another process has it. Old snapshots in the folder are removed.
+    Waits while another process has it. Removes old snapshots from the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder / f"{key}.lock", wait=True):
@@ -104,9 +116,9 @@ def kept(folder: Path, key: str) -> Iterator[Snapshot]:
 
 @contextlib.contextmanager
 def _lock(path: Path, wait: bool) -> Iterator[bool]:
-    """Hold a lock, which the system takes back from a process that ends, however it ends.
+    """Hold a lock; the system releases it when the process ends, whatever the reason.
 
-    Without `wait`, give False where another process holds it.
+    Without `wait`, yield False where another process holds it.
     """
     with contextlib.ExitStack() as stack:
         while True:
@@ -117,9 +129,9 @@ def _lock(path: Path, wait: bool) -> Iterator[bool]:
                 if not wait:
                     yield False
                     return
-                _log.warning("another process trains the same; waiting for it to end")
+                _log.warning("another process trains the same run; waiting for it to end")
                 fcntl.flock(file, fcntl.LOCK_EX)
-            # `_prune` may have removed the file between its opening and its locking.
+            # `_prune` may have removed the file after it was opened and before it was locked.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                     break
@@ -127,7 +139,7 @@ def _lock(path: Path, wait: bool) -> Iterator[bool]:
 
 
 def _prune(folder: Path) -> None:
-    """Remove old snapshots, and the oldest until the rest is small; none that is in use."""
+    """Remove old snapshots, and the oldest while all together are too big; none that is in use."""
     found = []
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # another process prunes too

@@ -1,14 +1,15 @@
-"""The architectures: one file each, named as `model.name`, imported when it is asked for.
+"""The architectures: one file each, named as `model.name` and imported when it is asked for.
 
-A file holds a public class spelt as the file but for capitals (`netres.py`: `NetRes`), and
-imports no other architecture, so that a change to one network concerns that one alone; what
-several are made of is in `_layers.py`.
+A file holds a public class with the name of the file, apart from capitals (`netres.py`: `NetRes`).
+It imports no other architecture, so that a change to one network concerns only that one; what
+several of them use is in `_layers.py`.
+
 Every network maps float images [N, 3, 32, 32] to logits [N, num_classes].
 
-Where the book has pool(activation(x)), these have activation(pool(x)): the activations rise with x,
-so that the largest of four comes out the same, and three quarters of the work is saved.
+Where the book has pool(activation(x)), these have activation(pool(x)). Both give the same, because
+the activations are monotonic, and the second applies the activation to a quarter of the values.
 
-This module imports no torch, so that asking for the names costs nothing.
+This module does not import torch, so that listing the names is fast.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def config_keys(name: str) -> list[str]:
 
 def _model_class(name: str) -> type[nn.Module]:
     if name not in list_models():
-        raise ValueError(f"{name!r} is no model; models: {', '.join(list_models())}")
+        raise ValueError(f"{name!r}: unknown model; models: {', '.join(list_models())}")
     module = import_module(f"{__name__}.{name}")
     model_class: type[nn.Module] = {key.lower(): value for key, value in vars(module).items()}[name]
     return model_class

@@ -16,7 +16,7 @@ class ResBlock(nn.Module):
 
     def __init__(self, n_chans: int) -> None:
         super().__init__()
-        # No bias: the batch normalisation would subtract it again.
+        # Without a bias, because the batch normalisation would subtract it again.
         self.conv = nn.Conv2d(n_chans, n_chans, kernel_size=3, padding=1, bias=False)
         self.batch_norm = nn.BatchNorm2d(n_chans)
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
@@ -24,14 +24,14 @@ class ResBlock(nn.Module):
         nn.init.zeros_(self.batch_norm.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        # In place: of the batch normalisation only the input is needed again.
+        # In place, because the backward pass of the normalisation does not need its output.
         return torch.relu_(self.batch_norm(self.conv(x))) + x
 
 
 class NetResDeep(nn.Module):
     """A convolution and `n_blocks` residual blocks: 159,330 parameters at 10, 994,530 at 100.
 
-    Source: *Deep Learning with PyTorch* (2020), section 8.5.3. As printed there, the list of
+    Source: *Deep Learning with PyTorch* (2020), section 8.5.3. In the printed code the list of
     blocks holds ONE block `n_blocks` times, so all share their weights: `shared_blocks=True`
     gives that network, of 75,810 parameters.
 

@@ -1,4 +1,4 @@
-"""A network that shrinks the image first, for the least time."""
+"""A network that shrinks the image first, to save time."""
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +9,10 @@ class NetStem(nn.Module):
     """A 4×4 convolution of stride 2 with a pool behind it, then two 3×3 convolutions, each with
     batch normalisation, and one linear layer; 94,402 parameters at n_chans1 = 32, 24,162 at 16.
 
-    The stem takes the image to a quarter of its height and width before there are many channels,
-    so that the 3×3 convolutions, which do the work, have 8×8 and 4×4 positions to go to. Sources:
-    convolution and pool of stride 2 at the start, He et al., *Deep Residual Learning* (2015),
-    table 1; pool before normalisation, Jordan, *94% on CIFAR-10 in 3.29 Seconds* (2024).
+    The stem shrinks the image to a quarter of its height and width while there are few channels, so
+    that the 3×3 convolutions, which take most of the time, have only 8×8 and 4×4 positions.
+    Sources: convolution and pool of stride 2 at the start, He et al., *Deep Residual Learning*
+    (2015), table 1; pool before normalisation, Jordan, *94% on CIFAR-10 in 3.29 Seconds* (2024).
 
     Shapes: [N, 3, 32, 32] → stem [N, n_chans1, 16, 16] → pooled [N, n_chans1, 8, 8]
     → conv1 [N, 2 n_chans1, 8, 8] → pooled [N, 2 n_chans1, 4, 4] → conv2 [N, 4 n_chans1, 4, 4]
@@ -22,7 +22,7 @@ class NetStem(nn.Module):
     def __init__(self, num_classes: int = 2, n_chans1: int = 32) -> None:
         super().__init__()
         n = n_chans1
-        # No biases: the batch normalisation would subtract them again.
+        # Without biases, because the batch normalisation would subtract them again.
         self.stem = nn.Conv2d(3, n, kernel_size=4, stride=2, padding=1, bias=False)
         self.stem_batchnorm = nn.BatchNorm2d(n)
         self.conv1 = nn.Conv2d(n, 2 * n, kernel_size=3, padding=1, bias=False)

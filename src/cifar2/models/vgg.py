@@ -7,9 +7,10 @@ class VGG(nn.Module):
     """Seven 3×3 convolutions in three stages and two linear layers; 3,834,178 parameters.
 
     Source: the scheme of Simonyan, Zisserman, *Very Deep Convolutional Networks for Large-Scale
-    Image Recognition* (2014), section 2.1, cut to 32×32 images. Weights are drawn as in He et
-    al., *Delving Deep into Rectifiers* (2015), section 2.2, and biases are 0: from PyTorch's own
-    narrower draw the signal fades through nine layers, and plain SGD hardly moves.
+    Image Recognition* (2014), section 2.1, cut to 32×32 images. The
+    weights are drawn as in He et al., *Delving Deep into Rectifiers* (2015), section 2.2, and the
+    biases are 0: with PyTorch's own, narrower distribution the signal fades through nine layers,
+    and plain SGD hardly learns.
 
     Shapes: [N, 3, 32, 32] → 2 convs, pool [N, 64, 16, 16] → 2 convs, pool [N, 128, 8, 8]
     → 3 convs, pool [N, 256, 4, 4] → linear [N, 512] → linear [N, num_classes].

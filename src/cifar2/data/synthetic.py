@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cifar2 import UserError, files
+from cifar2 import files
+from cifar2.errors import FileError, first_line
 
 FILE = "synthetic.npz"  # what it is called in data/raw
 CLASSES = ("airplane", "bird")
@@ -66,7 +67,7 @@ def read(path: Path, name: str) -> Drawings:
     """Return the "train" or the "val" set that `write` wrote.
 
     Raises:
-        UserError: if the file holds anything else.
+        FileError: if the file holds anything else.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -75,11 +76,8 @@ def read(path: Path, name: str) -> Drawings:
             raise ValueError("images are not uint8 [N, 3, 32, 32]")
         if labels.dtype != np.int64 or not np.isin(labels, range(len(CLASSES))).all():
             raise ValueError("labels are not int64 0 or 1")
-    except Exception as error:  # for a damaged file numpy raises whatever it runs into
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"{path}: is not the stand-in ({reason}); `dvc repro -f download`"
-        ) from error
+    except Exception as error:  # numpy raises many types for a damaged file
+        raise FileError(path, f"not the stand-in ({first_line(error)})") from error
     return Drawings(images, labels)
 
 

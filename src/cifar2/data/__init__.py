@@ -1,0 +1,1 @@
+"""Where the images come from, and what they are as tensors."""

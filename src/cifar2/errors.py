@@ -1,0 +1,35 @@
+"""What a user can put right.
+
+    UserError
+    ├── FileError           a file that another stage made can't be used
+    │   └── MissingFile     it is not there
+    └── download.NoNetwork  none of the mirrors can be reached
+
+The message is one line that says what is wrong and where. What to type against it depends on who
+asks, so the stages add that.
+"""
+
+from pathlib import Path
+
+
+class UserError(Exception):
+    """Something that the user can put right; the message is one line."""
+
+
+class FileError(UserError):
+    """A file that another stage made can't be used: it is damaged, or does not fit."""
+
+    def __init__(self, path: Path | str, reason: object) -> None:
+        super().__init__(f"{path}: {reason}")
+
+
+class MissingFile(FileError):
+    """A file that another stage makes is not there."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path, "no such file")
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
+    return (str(error) or type(error).__name__).splitlines()[0]

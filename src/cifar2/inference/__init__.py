@@ -1,0 +1,1 @@
+"""A trained network in use: its file, its device, its answers."""

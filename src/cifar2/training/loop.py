@@ -1,0 +1,162 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import lr_scheduler
+
+from cifar2.inference import evaluation
+from cifar2.params import Params
+from cifar2.training import augment
+from cifar2.training.series import Epoch
+
+
+@dataclass
+class State:
+    """A training between two epochs: all that it needs to continue from there, bit for bit.
+
+    scheduler: changes the learning rate after each step; None where it is constant.
+    order: draws the order of the images, and their augmentation.
+    epoch: the number of the last finished epoch.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: lr_scheduler.LRScheduler | None
+    order: torch.Generator
+    epoch: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain containers; the tensors share memory with the model's."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+            "order": self.order.get_state(),
+            "random": [module.get_rng_state() for module in self._random_modules()],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned, and with it torch's global random generators."""
+        self.epoch = state["epoch"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])
+        self.order.set_state(state["order"])
+        for module, random in zip(self._random_modules(), state["random"], strict=True):
+            module.set_rng_state(random)
+
+    def _random_modules(self) -> list[Any]:
+        device = next(self.model.parameters()).device
+        return [torch] if device.type == "cpu" else [torch, torch.get_device_module(device)]
+
+
+def start(model: nn.Module, settings: Params, images: int) -> State:
+    """Begin a training of `model`, in place.
+
+    The order of the images and their augmentation are drawn anew each epoch, from `train.seed`, the
+    same on every device. Dropout draws from torch's global generator.
+
+    Optimizers: SGD with momentum, also Nesterov's; Adam (Kingma, Ba 2014); AdamW (Loshchilov,
+    Hutter 2017). Weight decay is part of the gradient, but for AdamW, which applies it apart.
+
+    Schedules of the learning rate, from step to step: "none"; "step", a tenth after half of the
+    steps and a hundredth after three quarters (He et al. 2015, section 4.2); "cosine", down to 0
+    (Loshchilov, Hutter 2016); "onecycle", up from lr / 25 for three tenths of the steps and down to
+    nearly 0, in straight lines (Smith, Topin 2017).
+
+    Args:
+        images: how many there are to train on; with the batch size they give the number of steps.
+    """
+    run, decay = settings.train, settings.regularization.weight_decay
+    parameters = model.parameters()
+    optimizer: torch.optim.Optimizer
+    match run.optimizer:
+        case "sgd":
+            optimizer = torch.optim.SGD(
+                parameters, run.lr, run.momentum, weight_decay=decay, nesterov=run.nesterov
+            )
+        case "adam":
+            optimizer = torch.optim.Adam(parameters, run.lr, weight_decay=decay, fused=True)
+        case "adamw":
+            optimizer = torch.optim.AdamW(parameters, run.lr, weight_decay=decay, fused=True)
+    steps = run.epochs * math.ceil(images / run.batch_size)
+    scheduler: lr_scheduler.LRScheduler | None
+    match run.schedule:
+        case "none":
+            scheduler = None
+        case "step":
+            scheduler = lr_scheduler.MultiStepLR(optimizer, [steps // 2, steps * 3 // 4], gamma=0.1)
+        case "cosine":
+            scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        case "onecycle":
+            scheduler = lr_scheduler.OneCycleLR(
+                optimizer, run.lr, total_steps=steps, anneal_strategy="linear", cycle_momentum=False
+            )
+    return State(model, optimizer, scheduler, torch.Generator().manual_seed(run.seed))
+
+
+def fit(
+    state: State, train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], settings: Params
+) -> Iterator[Epoch]:
+    """Train until `train.epochs` are done; yield the figures after each epoch.
+
+    The chapter's loop (*Deep Learning with PyTorch*, sections 8.4 and 8.5.2): cross-entropy plus
+    `regularization.l2` times the sum of the squares of all parameters. Beyond it: label smoothing
+    (Szegedy et al., *Rethinking the Inception Architecture*, 2015, section 7), flip and crop
+    (`augment.draw`), and bfloat16 in the forward pass where PyTorch's autocast considers it safe.
+
+    Args:
+        train, val: normalised images, float32 [N, 3, 32, 32], and labels, int64 [N], on the
+            model's device.
+    """
+    run, penalty = settings.train, settings.regularization
+    images, labels = train
+    model, optimizer = state.model, state.optimizer
+    augmented = settings.augment.flip or settings.augment.crop > 0
+    autocast = torch.autocast(images.device.type, torch.bfloat16, run.precision == "bfloat16")
+    while state.epoch < run.epochs:
+        model.train()
+        permutation = torch.randperm(len(labels), generator=state.order).to(labels.device)
+        if augmented:
+            drawn = augment.draw(len(labels), settings.augment, state.order)
+            rows, columns = (lines.to(images.device) for lines in drawn)
+        outputs = []
+        for batch in permutation.split(run.batch_size):
+            if augmented:
+                x = augment.take(images, batch, rows[batch], columns[batch])
+            else:
+                x = images[batch]
+            with autocast:
+                logits = model(x)
+                loss = F.cross_entropy(
+                    logits, labels[batch], label_smoothing=penalty.label_smoothing
+                )
+            if penalty.l2:
+                loss = loss + penalty.l2 * sum(p.pow(2).sum() for p in model.parameters())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if state.scheduler:
+                state.scheduler.step()
+            outputs.append(logits.detach().float())
+        # The figures come from the logits at the end: during an epoch nothing waits for the device.
+        train_logits, train_labels = torch.cat(outputs), labels[permutation]
+        val_logits, val_labels = evaluation.predict(model, val[0], mirror=False), val[1]
+        state.epoch += 1
+        yield Epoch(
+            state.epoch,
+            train_loss=evaluation.loss(train_logits, train_labels),
+            train_accuracy=evaluation.accuracy(train_logits, train_labels),
+            val_loss=evaluation.loss(val_logits, val_labels),
+            val_accuracy=evaluation.accuracy(val_logits, val_labels),
+        )

@@ -1,0 +1,109 @@
+"""The zoo's settings: its variants, their seeds, and the settings of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field, model_validator
+
+from cifar2 import params
+from cifar2.errors import UserError
+from cifar2.params import Classes, Float, Group, Int, Params
+
+Differences = dict[str, dict[str, Any]]  # {group of params.yaml: {key: value}}
+
+
+class Variants(Group):
+    """Variants that are trained with the same seeds."""
+
+    seeds: list[Annotated[Int, Field(ge=0)]]
+    variants: dict[str, Differences]
+
+
+class TenClasses(Variants):
+    classes: Classes
+
+
+class Accuracies(Group):
+    train: Float
+    val: Float
+
+
+class Zoo(Group):
+    """What `zoo/params.yaml` holds.
+
+    common: settings of all runs.
+    quick, slow: variants on the main pipeline's data; compared with each other.
+    ten_classes: variants on other classes, so in no comparison.
+    book: accuracies that the book prints.
+    """
+
+    common: Differences
+    quick: Variants
+    slow: Variants
+    ten_classes: TenClasses
+    book: dict[str, Accuracies]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Zoo:
+        names = [name for group in self.groups().values() for name in group.variants]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"there are two variants named {name!r}")
+        return self
+
+    def groups(self) -> dict[str, Variants]:
+        return {"quick": self.quick, "slow": self.slow, "ten_classes": self.ten_classes}
+
+    def compared(self) -> dict[str, list[int]]:
+        """Return the variants on the same images, with their seeds."""
+        return {name: each.seeds for each in (self.quick, self.slow) for name in each.variants}
+
+    def not_compared(self) -> dict[str, list[int]]:
+        """Return the variants on other images, with their seeds."""
+        return {name: self.ten_classes.seeds for name in self.ten_classes.variants}
+
+
+class Run(NamedTuple):
+    """One training of the zoo; `name` is that of its variant, a hyphen, and its seed."""
+
+    name: str
+    settings: Params
+
+
+def load(path: Path) -> Zoo:
+    """Read and check the zoo's settings.
+
+    Raises:
+        UserError: naming what is wrong, as `params.load` does.
+    """
+    return params.validate(Zoo, params.read_yaml(path), str(path))
+
+
+def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[Run]:
+    """Yield every run with its settings: the defaults, what its variant changes, and its seed.
+
+    Raises:
+        UserError: for settings that are wrong in a variant; it names `where` and the variant.
+    """
+    for group in zoo.groups().values():
+        for variant, differences in group.variants.items():
+            place = f"{where}: {variant}"
+            if "data" in zoo.common or "data" in differences:
+                raise UserError(f"{place}: data: a variant can't change the data")
+            for seed in group.seeds:
+                merged = _merge(
+                    defaults.model_dump(), zoo.common, differences, {"train": {"seed": seed}}
+                )
+                yield Run(f"{variant}-{seed}", params.validate(Params, merged, place))
+
+
+def _merge(*each: Mapping[str, Mapping[str, Any]]) -> Differences:
+    """Return settings in which the keys of later ones replace those of earlier ones."""
+    merged: Differences = {}
+    for settings in each:
+        for group, values in settings.items():
+            merged[group] = merged.get(group, {}) | dict(values)
+    return merged
