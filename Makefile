@@ -7,10 +7,10 @@ STAMP := $(VENV)/.cifar2-$(shell cat requirements.txt pyproject.toml | cksum | c
 # Stages call plain `python`, as in an activated environment.
 RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: help setup repro zoo test lint bench clean
+.PHONY: help setup repro zoo adopt test test-unit lint bench clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
 setup: $(STAMP)  ## make $(VENV) and install what requirements.txt pins
 
@@ -26,10 +26,16 @@ repro: setup  ## run the pipeline: download, filter, train, evaluate, plot
 	$(RUN) dvc repro
 
 zoo: setup  ## train every variant that is not up to date (JOBS=2: two at once, a thread each)
-	$(RUN) python -m zoo --jobs $(JOBS)
+	$(RUN) python -m zoo train --jobs $(JOBS)
+
+adopt: setup  ## keep the zoo's results when code changes, if it gives the same bytes (minutes)
+	$(RUN) python -m zoo adopt
 
 test: setup  ## run the tests (PYTEST="-m slow": the slow ones)
 	$(RUN) pytest $(PYTEST)
+
+test-unit: setup  ## run the tests of the library alone (under a minute)
+	$(RUN) pytest tests/unit
 
 lint: setup  ## check style and types
 	$(RUN) ruff format --check
@@ -40,7 +46,7 @@ bench: setup  ## measure the speed beside the chapter's own loop (BENCH="--model
 	$(RUN) python -m bench $(BENCH)
 
 clean:  ## remove data, models, snapshots and scratch (not DVC's cache, nor the environment)
-	rm -rf data models plots/mistakes.png dvc_plots .dvc/tmp/snapshots .dvc/tmp/zoo
-	rm -rf zoo/models zoo/settings
+	rm -rf data models plots/mistakes.png dvc_plots .dvc/tmp/snapshots
+	rm -rf zoo/data zoo/models zoo/settings zoo/dvc_plots zoo/.dvc/tmp/snapshots zoo/.dvc/tmp/zoo
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src stages tests bench zoo -name __pycache__ -exec rm -rf {} +

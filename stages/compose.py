@@ -1,96 +1,55 @@
-"""Write the settings of each run of the zoo: the project's, its variant's, its seed.
+"""Write what each run of the zoo depends on: its settings, and checksums of its code.
 
-Those to train by and those to evaluate by, so that another evaluation trains nothing anew.
+A run's settings are the project's, with what its variant changes, and its seed. What the run does
+not use has a fixed value, so that another default trains only the variants that use it. The
+checksums stand in a comment above. They are of the code that the main pipeline's `dvc.yaml` names
+for the same stage. So a run's file changes, and DVC trains it again, when its settings or its code
+do; and the zoo's own `dvc.yaml` need not name the network of each variant.
 """
 
-import contextlib
-import copy
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import _stage
 import yaml
 
-from cifar2 import UserError, files, models, params
-
-# What a training does not read stands at one value each, so that another default trains nothing:
-# the data's settings, since a run takes the images as they are; the settings of other networks;
-# those of other optimizers; the evaluation's.
-DATA = {"classes": ["airplane", "bird"], "source": "auto"}
-MODEL: dict[str, Any] = {"n_chans1": 2, "n_blocks": 1, "dropout": 0.0, "shared_blocks": False}
-SGD = {"momentum": 0.0, "nesterov": False}
-EVALUATION = {"mirror": False}
+from cifar2 import files, params, variants
 
 
-def main(settings: Path, variants: Path, runs: Path) -> None:
-    params.load(settings)
-    defaults = yaml.safe_load(settings.read_bytes()) | {"data": DATA}
-    zoo = yaml.safe_load(variants.read_bytes())
-    with named(variants, "all", variants):
-        everywhere = merge(zoo["all"])
+def main(settings: Path, zoo: Path, pipeline: Path, runs: Path) -> None:
+    defaults = params.load(settings)
+    content = variants.load(zoo)
+    stages = yaml.safe_load(pipeline.read_bytes())["stages"]
     with files.folder(runs) as part:
-        (part / "train").mkdir()
-        (part / "evaluate").mkdir()
-        with named(variants, "ten", part / "ten.yaml") as path:
-            ten = merge(defaults, {"data": {"classes": zoo["ten"]["classes"]}})
-            checked(ten, path)
-        for group in ("cheap", "dear", "ten"):
-            common = ten if group == "ten" else defaults
-            for name, differences in zoo[group]["variants"].items():
-                for seed in zoo[group]["seeds"]:
-                    with named(variants, name, part / "evaluate" / f"{name}-{seed}.yaml") as path:
-                        if "data" in everywhere or "data" in differences:
-                            raise UserError(f"{path}: data: the zoo takes the data as it is")
-                        own = {"train": {"seed": seed}}
-                        write(
-                            merge(common, everywhere, differences, own),
-                            path,
-                            part / "train" / path.name,
-                        )
+        ten_classes = defaults.data.model_copy(update={"classes": content.ten_classes.classes})
+        data_alone = params.of_training(defaults).model_copy(update={"data": ten_classes})
+        write(part / "ten_classes.yaml", data_alone)
+        for name, run in variants.runs(content, defaults, str(zoo)):
+            to_train = params.of_training(run)
+            to_evaluate = to_train.model_copy(update={"evaluation": run.evaluation})
+            for stage, needed in (("train", to_train), ("evaluate", to_evaluate)):
+                code = checksums(pipeline.parent, stages[stage]["deps"], run.model.name)
+                write(part / stage / f"{name}.yaml", needed, code)
 
 
-@contextlib.contextmanager
-def named(variants: Path, name: str, path: Path) -> Iterator[Path]:
-    """Give the path; have errors name what they are about, rather than it."""
-    try:
-        yield path
-    except UserError as error:
-        raise UserError(str(error).replace(str(path), f"{variants}: {name}")) from error
-    except KeyError as error:
-        raise UserError(f"{variants}: {name}: has no {error}") from error
-    except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"{variants}: {name}: has no {{group: {{key: value}}}}") from error
+def checksums(root: Path, deps: list[str], model: str) -> str:
+    """Return a comment with the MD5 of each file of code among `deps`, as `dvc.yaml` names them."""
+    lines = []
+    for dep in deps:
+        path = root / dep.replace("${model.name}", model)
+        if not dep.startswith(("src/", "stages/")):
+            continue
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            text = file.read_text(encoding="utf-8").encode()  # the same with CRLF
+            digest = hashlib.md5(text, usedforsecurity=False).hexdigest()
+            lines.append(f"# {digest}  {file.relative_to(root).as_posix()}\n")
+    return "".join(lines)
 
 
-def merge(*each: dict[str, Any]) -> dict[str, Any]:
-    """Return settings in which the later groups' keys go before the earlier ones'."""
-    result: dict[str, Any] = {}
-    for settings in copy.deepcopy(each):
-        for group, values in settings.items():
-            result.setdefault(group, {}).update(values)
-    return result
-
-
-def checked(settings: dict[str, Any], path: Path) -> params.Params:
-    """Write a settings file, and read it as the stages will."""
-    path.write_text(yaml.safe_dump(settings, sort_keys=False))
-    return params.load(path)
-
-
-def write(run: dict[str, Any], evaluate: Path, train: Path) -> None:
-    """Write the settings of a run; they also tell when the code of its network is another."""
-    network = checked(run, evaluate).model.name
-    taken = models.config_keys(network)
-    run["model"] |= {key: value for key, value in MODEL.items() if key not in taken}
-    if run["train"]["optimizer"] != "sgd":
-        run["train"] |= SGD
-    code = Path(models.__file__).with_name(f"{network}.py")
-    checksum = hashlib.md5(code.read_bytes()).hexdigest()
-    for path, settings in ((evaluate, run), (train, run | {"evaluation": EVALUATION})):
-        text = yaml.safe_dump(settings, sort_keys=False)
-        path.write_text(f"# {code.name}: {checksum}\n{text}")
+def write(path: Path, settings: params.Params, code: str = "") -> None:
+    content: dict[str, Any] = settings.model_dump()
+    files.write(path, (code + yaml.safe_dump(content, sort_keys=False)).encode())
 
 
 if __name__ == "__main__":
@@ -98,6 +57,7 @@ if __name__ == "__main__":
         main,
         __doc__,
         settings="the project's settings file",
-        variants="the zoo's settings file",
-        runs="the folder to write a settings file per run to",
+        zoo="the zoo's settings file",
+        pipeline="the main pipeline's dvc.yaml",
+        runs="the folder to write a file per run to",
     )

@@ -1,30 +1,27 @@
-"""Draw what a trained network takes for what."""
+"""Draw which class a trained network predicts for the images of which."""
 
-import json
 from pathlib import Path
 
 import _stage
-import _table
 
 from cifar2 import files
-
-REMEDY = "remove it, then `make zoo`"
+from cifar2.errors import FileError
 
 
 def main(accuracy: Path, predictions: Path, confusion_plot: Path) -> None:
     import numpy as np
 
-    from cifar2 import plotting
+    from cifar2.report import plotting, results
 
-    with _table.reading(accuracy, REMEDY):
-        result = json.loads(accuracy.read_bytes())
-        classes = list(result["val"]["per_class"])
-        title = f"{result['model']} on {result['dataset']}: "
-        title += f"val accuracy {result['val']['accuracy']:.4f}"
+    scores = results.read_accuracy(accuracy)
+    classes = scores.classes
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    with _table.reading(predictions, REMEDY):
-        for row in _table.rows(predictions, ","):
-            counts[classes.index(row["actual"]), classes.index(row["predicted"])] += 1
+    for each in results.read_predictions(predictions):
+        for name in (each.actual, each.predicted):
+            if name not in classes:
+                raise FileError(predictions, f"unknown class {name!r}")
+        counts[classes.index(each.actual), classes.index(each.predicted)] += 1
+    title = f"{scores.model} on {scores.dataset}: val accuracy {scores.val.accuracy:.4f}"
     files.write(confusion_plot, plotting.confusion(classes, counts, title))
 
 
@@ -32,6 +29,8 @@ if __name__ == "__main__":
     _stage.run(
         main,
         __doc__,
+        missing="`make zoo` makes it",
+        damaged="remove it, then run `make zoo`",
         accuracy="the accuracies, JSON",
         predictions="the prediction for every val image, CSV",
         confusion_plot="the picture to draw",

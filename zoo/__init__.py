@@ -1,0 +1,1 @@
+"""Train every variant of `params.yaml`, several at once, and keep the results when code changes."""
