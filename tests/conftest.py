@@ -1,4 +1,4 @@
-"""A temporary clone, and how commands are run in it."""
+"""How tests run commands: in an empty folder, beside finished results, or in a clone."""
 
 import contextlib
 import os
@@ -16,6 +16,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+ZOO_STAGES = yaml.safe_load((ROOT / "zoo" / "dvc.yaml").read_text())["stages"]
 # The commands are those of the environment that runs the tests, activated or not.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 GIT_IDENTITY = {
@@ -31,7 +32,13 @@ def environment(**changes: str) -> dict[str, str]:
     return os.environ | GIT_IDENTITY | usual | changes
 
 
-def run(*command: str | Path, cwd: Path, status: int = 0, env: dict[str, str] | None = None) -> str:
+def run(
+    *command: str | Path,
+    cwd: Path,
+    status: int = 0,
+    env: dict[str, str] | None = None,
+    timeout: float = 600,
+) -> str:
     """Run a command; return what it printed, stdout and stderr; check its exit status."""
     done = subprocess.run(
         [str(word) for word in command],
@@ -41,18 +48,21 @@ def run(*command: str | Path, cwd: Path, status: int = 0, env: dict[str, str] | 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=timeout,
     )
     assert done.returncode == status, done.stdout
     return done.stdout
 
 
 def words(stage: str) -> list[str]:
-    """Return the command that dvc.yaml has for a stage."""
-    command: str = STAGES[stage]["cmd"]
-    python, script, *options = shlex.split(command.replace("$DVC_ROOT/.dvc/tmp/", ""))
+    """Return the command that dvc.yaml or zoo/dvc.yaml has for a stage, for any working folder.
+
+    A stage of every run of the zoo is given that of `baseline-1`.
+    """
+    command: str = (STAGES | ZOO_STAGES)[stage]["cmd"]
+    python, script, *options = shlex.split(command.replace("${key}", "baseline-1"))
     assert python == "python"
-    return [sys.executable, str(ROOT / script), *options]
+    return [sys.executable, str(ROOT / "stages" / Path(script).name), *options]
 
 
 def write(path: Path, **changes: Any) -> Path:
@@ -71,7 +81,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def copy_project(to: Path) -> Path:
-    """Copy what Git has or would take, as it is now, and commit it in a repository of its own."""
+    """Copy the files that Git tracks, or would, as they are now; commit them in a repository."""
     for name in run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines():
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # deleted, or removed by a stage that runs
@@ -83,9 +93,10 @@ def copy_project(to: Path) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def signals() -> None:
-    """Let the stages be stopped by what they would ignore, as children of tests that nohup runs, or
-    a shell in the background.
+def default_signals() -> None:
+    """Let signals stop the stages also where nohup, or a shell in the background, runs the tests.
+
+    Otherwise the tests would inherit that these signals are ignored, and the stages from them.
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -93,19 +104,8 @@ def signals() -> None:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder in which a short run of all stages took place; each left its trace there."""
-    path = tmp_path_factory.mktemp("finished")
-    write(path / "params.yaml", data__source="synthetic", train__epochs=1, train__threads=1)
-    for stage in STAGES:
-        python, *command = words(stage)
-        run(python, ROOT / "tests" / "trace.py", path / f"{stage}.json", *command, cwd=path)
-    return path
-
-
-@pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a clone whose default run is short and on the stand-in, already run and committed."""
+    """Give a clone whose settings are an epoch on the stand-in, already run and committed."""
     path = copy_project(tmp_path_factory.mktemp("clone"))
     text = (path / "params.yaml").read_text()
     text = text.replace("epochs: 100", "epochs: 1").replace("source: auto", "source: synthetic")
@@ -116,9 +116,19 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def finished(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with the settings and outputs of the clone's run, for stages without DVC."""
+    path = tmp_path_factory.mktemp("finished")
+    for name in ("data", "models", "metrics", "plots"):
+        shutil.copytree(clone / name, path / name)
+    shutil.copy(clone / "params.yaml", path)
+    return path
+
+
 @pytest.fixture
 def tidy(clone: Path) -> Iterator[Path]:
-    """Give the clone as it was committed, and leave it so."""
+    """Give the clone as it was committed, and restore it afterwards."""
     yield clone
     run("git", "reset", "--quiet", "--hard", cwd=clone)
     run("dvc", "checkout", "--force", cwd=clone)

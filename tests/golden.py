@@ -1,56 +1,56 @@
-"""The golden curves: what every network's loss does on a small fixed set, so that no change in the
-numbers passes unseen.
+"""The golden curves: the losses of every network on a few fixed images.
 
-After a change that is meant to alter them: python -m tests.golden
+A change in the numbers does not pass unseen. After a change that is meant to alter them, write them
+anew with `python -m tests.golden`.
 """
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from bench.machine import cpu
-from cifar2 import dataset, training
+from cifar2.data import dataset
 from cifar2.models import get_model, list_models
+from cifar2.training import loop
+from tests.unit.settings import plain
 
 FILE = Path(__file__).parent / "golden.json"
+PARTS = {"steps": (16, 5), "epochs": (200, 2)}  # numbers of images and of epochs
 
 
 def machine() -> dict[str, str]:
-    """Return what decides in which order float32 sums are taken."""
+    """Return what decides the order in which float32 sums are taken."""
     capability = torch.backends.cpu.get_cpu_capability()
     return {"torch": torch.__version__, "cpu": cpu(), "capability": capability}
 
 
-def curves(name: str) -> dict[str, Any]:
-    """Return the train and val losses of five steps, and of two epochs, of a network."""
-    return {
-        "steps": _losses(name, images=16, epochs=5),
-        "epochs": _losses(name, images=200, epochs=2),
-    }
+def losses(name: str, part: str) -> list[list[float]]:
+    """Train a network, and return its train and val loss after each epoch.
 
-
-def _losses(name: str, images: int, epochs: int) -> list[list[float]]:
-    """Train on `images` drawn ones, 16 a step, with a mark by which their classes differ."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    The images are random, with a dark square on those of the second class.
+    """
+    images, epochs = PARTS[part]
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (images, 3, 32, 32), dtype=torch.uint8, generator=generator)
     labels = torch.arange(images) % 2
     pixels[:, 0, 8:16, 8:16] //= 1 + labels.to(torch.uint8).view(-1, 1, 1)
     data = dataset.normalize(pixels), labels
+    run = plain(
+        train__epochs=epochs, train__lr=0.001, train__batch_size=16, regularization__l2=0.001
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     torch.manual_seed(0)
-    state = training.start(get_model(name), lr=0.001, seed=0)
-    fit = training.fit(state, data, data, epochs=epochs, batch_size=16, l2=0.001)
-    losses = [[epoch.train_loss, epoch.val_loss] for epoch in fit]
+    state = loop.start(get_model(name), run, images)
+    figures = [[epoch.train_loss, epoch.val_loss] for epoch in loop.fit(state, data, data, run)]
     torch.set_num_threads(threads)
-    return losses
+    return figures
 
 
 def main() -> None:
-    golden = {"machine": machine(), "losses": {name: curves(name) for name in list_models()}}
-    FILE.write_text(json.dumps(golden, indent=2) + "\n")
+    curves = {name: {part: losses(name, part) for part in PARTS} for name in list_models()}
+    FILE.write_text(json.dumps({"machine": machine(), "losses": curves}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that misbehaves as it is told."""
+"""An HTTP server on this machine that misbehaves as the path of a request asks."""
 
 import http.server
 import socket
@@ -12,13 +12,21 @@ from urllib.parse import urlsplit
 
 
 class Server(http.server.ThreadingHTTPServer):
+    """Serves `content`.
+
+    requests: how many requests came, by behaviour.
+    ranges: the Range headers that came, in their order.
+    encodings: the Accept-Encoding headers that came, in their order.
+    """
+
     daemon_threads = True
 
     def __init__(self, content: bytes) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = content
         self.requests: Counter[str] = Counter()
-        self.ranges: list[str] = []  # the Range headers that came
+        self.ranges: list[str] = []
+        self.encodings: list[str | None] = []
 
     def url(self, behaviour: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{behaviour}"
@@ -31,6 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         behaviour = urlsplit(self.path).path.strip("/")
         self.server.requests[behaviour] += 1
+        self.server.encodings.append(self.headers.get("Accept-Encoding"))
         if (wanted := self.headers.get("Range")) is not None:
             self.server.ranges.append(wanted)
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -47,24 +56,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def reset(self) -> None:
-        """Close with a reset rather than in good order."""
+    def break_off(self) -> None:
+        """Send the first half, then reset the connection instead of closing it in good order."""
+        self.send(self.server.content[: len(self.server.content) // 2], length=1 << 20)
         self.wfile.flush()
-        time.sleep(0.1)  # a reset takes back what has not been read yet
+        time.sleep(0.1)  # a reset discards what the client has not read yet
         linger = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.connection.close()
         self.close_connection = True
 
-    # What follows are the behaviours, named as the path; `count` tells which request it is.
+    # The behaviours follow, each named as its path; `count` is the number of the request to it.
 
     def good(self, count: int) -> None:
         self.send(self.server.content)
 
-    def missing(self, count: int) -> None:
+    def says_gzip(self, count: int) -> None:
+        """Declare the archive's own compression as that of the transfer."""
+        self.send(self.server.content, Content_Encoding="gzip")
+
+    def not_found(self, count: int) -> None:
         self.send(b"no", 404)
 
-    def html(self, count: int) -> None:
+    def login_page(self, count: int) -> None:
         self.send(b"<!DOCTYPE html><title>Log in to the hotel's network</title>")
 
     def busy_twice(self, count: int) -> None:
@@ -73,29 +87,34 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def busy(self, count: int) -> None:
         self.send(b"later", 503)
 
-    def resets_half_way(self, count: int) -> None:
-        self.send(self.server.content[: len(self.server.content) // 2], length=1 << 20)
-        self.reset()
+    def too_many_requests(self, count: int) -> None:
+        self.send(b"later", 429)
 
-    def resumes(self, count: int) -> None:
-        """Break off half-way, then go on from wherever the client says."""
-        content = self.server.content
-        if count == 1:
-            self.send(content[: len(content) // 2], length=len(content))
-            self.reset()
-        else:
-            start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-            span = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            self.send(content[start:], 206, Content_Range=span)
+    def always_breaks_off(self, count: int) -> None:
+        self.break_off()
 
-    def restarts(self, count: int) -> None:
-        """Break off half-way, then begin anew, for want of ranges."""
-        content = self.server.content
+    def breaks_off_then_continues(self, count: int) -> None:
+        """Break off half-way, then continue from wherever the client asks."""
         if count == 1:
-            self.send(content[: len(content) // 2], length=len(content))
-            self.reset()
+            self.break_off()
+            return
+        content = self.server.content
+        start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
+        span = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        self.send(content[start:], 206, Content_Range=span)
+
+    def breaks_off_then_restarts(self, count: int) -> None:
+        """Break off half-way, then ignore the range and begin again."""
+        self.break_off() if count == 1 else self.send(self.server.content)
+
+    def breaks_off_then_refuses(self, count: int) -> None:
+        """Break off half-way, refuse the range, then send the whole file."""
+        if count == 1:
+            self.break_off()
+        elif count == 2:
+            self.send(b"no such range", 416)
         else:
-            self.send(content)
+            self.send(self.server.content)
 
     def truncated(self, count: int) -> None:
         self.send(self.server.content[:-1000])
@@ -108,15 +127,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send(self.server.content, length=len(self.server.content) - 1000)
         self.close_connection = True
 
-    def wrong_bytes(self, count: int) -> None:
+    def flipped_bit(self, count: int) -> None:
         content = bytearray(self.server.content)
         content[len(content) // 2] ^= 1
         self.send(bytes(content))
 
-    def circle(self, count: int) -> None:
+    def redirect_loop(self, count: int) -> None:
         self.send(b"", 302, Location=self.path)
 
-    def drips(self, count: int) -> None:
+    def trickles(self, count: int) -> None:
         self.send(b"", length=1 << 20)
         for _ in range(100):
             self.wfile.write(b"x")
@@ -126,17 +145,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def hangs(self, count: int) -> None:
         time.sleep(5)
 
-    def endless(self, count: int) -> None:
+    def sends_too_much(self, count: int) -> None:
+        """Send 64 MB without saying how much it will be."""
         self.send_response(200)
         self.end_headers()
-        while True:
+        for _ in range(1000):
             self.wfile.write(bytes(1 << 16))
+        self.close_connection = True
 
 
 @contextmanager
 def serve(content: bytes) -> Iterator[Server]:
+    """Run a server while the context lasts."""
     server = Server(content)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # Look for the end of the context every 10 ms.
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield server
     finally:

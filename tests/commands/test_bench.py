@@ -1,0 +1,43 @@
+"""The benchmark, shortened, in a clone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bench.__main__ import layer_calls
+from tests.conftest import run
+
+
+@pytest.mark.slow
+def test_every_section_has_its_figures(clone: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(clone, tmp_path / "copy", symlinks=True)
+    path = copy / "params.yaml"
+    text = path.read_text().replace("epochs: 1 ", "epochs: 2 ")  # it takes two to time
+    path.write_text(text.replace("threads: 2 ", "threads: 1 "))
+    path = copy / "zoo" / "params.yaml"
+    zoo = yaml.safe_load(path.read_text())
+    zoo["common"]["train"]["epochs"] = 1
+    for variant in zoo["quick"]["variants"].values():
+        variant.get("train", {}).pop("epochs", None)
+    zoo["quick"]["seeds"] = [1, 2]
+    path.write_text(yaml.safe_dump(zoo))
+    words = ["--models", "net", "--epochs", "1", "--threads", "1", "--json", "results.json"]
+    run("python", "-m", "bench", *words, cwd=copy, timeout=1800)
+    figures = json.loads((copy / "results.json").read_text())
+    assert set(figures) == {
+        "machine", "pipeline", "commands", "loops", "variants", "data", "stages", "growth",
+    }  # fmt: skip
+    assert set(figures["commands"]) == {"dvc repro", "dvc metrics diff", "dvc exp show"}
+    assert figures["loops"]["net"]["ratio"] > 0
+    fast = figures["variants"]["fast"]
+    assert len(fast["seconds"]) == len(fast["val_accuracies"]) == 2
+    assert fast["ratio"] > 1
+    assert set(figures["stages"]) == {"download", "filter", "train", "evaluate", "plot", "help"}
+
+
+def test_first_convolution_needs_no_gradient_of_the_images() -> None:
+    needs = [needs_grad for _, _, needs_grad in layer_calls("airbench", 9, True)]
+    assert needs == [False] + 6 * [True]

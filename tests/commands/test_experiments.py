@@ -1,0 +1,188 @@
+"""`dvc exp run` and the commands that compare and keep experiments."""
+
+import csv
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.commands.conftest import experiment, metrics, stages_run, wait_for_queue
+from tests.conftest import STAGES, environment, run, write
+
+
+def test_learning_rate_runs_the_stages_that_read_it(tidy: Path) -> None:
+    said = experiment(tidy, "train.lr=0.03")
+    assert stages_run(said) == ["settings", "train", "evaluate", "plot"]
+    changed = run("dvc", "params", "diff", cwd=tidy)
+    assert re.search(r"^params\.yaml +train\.lr +0\.01 +0\.03$", changed, re.MULTILINE)
+    diff = run("git", "diff", "--unified=0", "params.yaml", cwd=tidy)
+    assert [line for line in diff.splitlines() if re.match(r"[-+] ", line)] == [
+        "-  lr: 0.01  # learning rate; the highest one, where a schedule changes it",
+        "+  lr: 0.03  # learning rate; the highest one, where a schedule changes it",
+    ]
+
+
+def test_setting_of_evaluation_trains_nothing(tidy: Path) -> None:
+    said = experiment(tidy, "evaluation.mirror=true")
+    assert stages_run(said) == ["settings", "evaluate", "plot"]
+
+
+def test_another_model_is_compared_by_the_usual_commands(tidy: Path) -> None:
+    said = experiment(tidy, "--name=deep", "model.name=netresdeep", "model.n_blocks=1")
+    assert "Ran experiment(s): deep" in said
+    assert metrics(tidy)["model"] == "netresdeep"
+
+    said = run("dvc", "metrics", "diff", cwd=tidy)
+    for name in ("train.accuracy", "train.loss", "val.accuracy", "val.per_class.bird"):
+        numbers = r" +[\d.]+ +[\d.]+ +-?[\d.]+$"
+        row = rf"^metrics/accuracy\.json +{re.escape(name)}{numbers}"
+        assert re.search(row, said, re.MULTILINE), said
+
+    said = run("dvc", "exp", "show", "--only-changed", "--csv", cwd=tidy)
+    rows = {row["Experiment"] or row["rev"]: row for row in csv.DictReader(said.splitlines())}
+    assert (rows["main"]["model.name"], rows["deep"]["model.name"]) == ("net", "netresdeep")
+    assert float(rows["deep"]["val.accuracy"]) == metrics(tidy)["val"]["accuracy"]
+
+
+@pytest.mark.parametrize("command", ["show", "diff HEAD"])
+def test_plots_page_has_curves_confusion_and_pictures(command: str, tidy: Path) -> None:
+    run("dvc", "plots", *command.split(), "--out", "dvc_plots", cwd=tidy)
+    page = (tidy / "dvc_plots" / "index.html").read_text()
+    for title in ("Loss", "Accuracy", "Confusion of the val images"):
+        assert title in page
+    for picture in ("loss", "accuracy", "mistakes"):
+        assert f"{picture}.png" in page
+    assert run("git", "status", "--porcelain", "dvc_plots", cwd=tidy) == ""
+
+
+@pytest.mark.slow
+def test_experiments_elsewhere_leave_the_workspace_alone(tidy: Path) -> None:
+    experiment(tidy, "--temp", "--name=aside", "train.lr=0.02")
+    experiment(tidy, "--queue", "--name=queued", "model.name=netbn")
+    run("dvc", "queue", "start", cwd=tidy)
+    assert re.search(r"queued +.*Success", wait_for_queue(tidy))
+    assert run("git", "status", "--porcelain", cwd=tidy) == ""
+    shown = run("dvc", "exp", "show", "--csv", cwd=tidy)
+    assert "aside" in shown and "queued" in shown
+    run("dvc", "exp", "apply", "queued", cwd=tidy)
+    assert metrics(tidy)["model"] == "netbn"
+    assert yaml.safe_load((tidy / "params.yaml").read_text())["model"]["name"] == "netbn"
+
+
+def stop_in_first_epoch(clone: Path) -> int:
+    """Run `dvc repro`, press Ctrl-C after the first epoch; return the last epoch that was kept."""
+    process = subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=clone,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    said = ""
+    while "epoch 1/12" not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+    said = process.stdout.read()
+    assert process.wait() == 255
+    stopped = re.search(r"stopped by SIGINT after epoch (\d+) of 12; the same run cont", said)
+    assert stopped, said
+    return int(stopped[1])
+
+
+@pytest.mark.slow
+def test_stopped_run_continues_in_any_mode_of_experiments(tidy: Path) -> None:
+    """Stop `dvc repro`; then run the same settings with --temp, and from the queue."""
+    settings = ("train.epochs=12", "train.seed=1")
+    experiment(tidy, "--queue", "--name=stopped", *settings)
+    text = (tidy / "params.yaml").read_text()
+    text = text.replace("epochs: 1 ", "epochs: 12 ").replace("seed: 123", "seed: 1")
+    (tidy / "params.yaml").write_text(text)
+    epoch = stop_in_first_epoch(tidy)
+    assert not (tidy / "models" / "model.pt").exists()
+
+    run("git", "checkout", "--quiet", ".", cwd=tidy)
+    said = experiment(tidy, "--temp", "--name=aside12", *settings)
+    assert f"continuing after epoch {epoch} of 12" in said
+    run("dvc", "queue", "start", cwd=tidy)
+    assert re.search(r"stopped +.*Success", wait_for_queue(tidy))
+    said = run("dvc", "queue", "logs", "stopped", cwd=tidy)
+    # It is trained already; or DVC's run cache has its outputs.
+    assert "continuing after epoch 12 of 12" in said or "is cached" in said, said
+    locks = []
+    for name in ("aside12", "stopped"):
+        run("dvc", "exp", "apply", name, cwd=tidy)
+        locks.append((tidy / "dvc.lock").read_text())
+    assert locks[0] == locks[1]
+
+    shutil.rmtree(tidy / ".dvc" / "tmp" / "snapshots")
+    run("git", "reset", "--quiet", "--hard", cwd=tidy)
+    experiment(tidy, "--force", *settings)  # never stopped
+    assert (tidy / "dvc.lock").read_text() == locks[0]
+
+
+@pytest.mark.slow
+def test_six_queued_experiments_two_at_a_time_give_what_each_gives_alone(tidy: Path) -> None:
+    for seed in range(1, 7):
+        settings = (f"train.seed={seed}", "train.threads=1")
+        experiment(tidy, "--queue", f"--name=queued{seed}", *settings)
+    run("dvc", "queue", "start", "-j", "2", cwd=tidy)
+    status = wait_for_queue(tidy)
+    assert len(re.findall(r"queued\d +.*Success", status)) == 6, status
+    assert run("git", "status", "--porcelain", cwd=tidy) == ""
+    for seed in (2, 5):
+        run("dvc", "exp", "apply", f"queued{seed}", cwd=tidy)
+        together = (tidy / "dvc.lock").read_text()
+        shutil.rmtree(tidy / ".dvc/tmp/snapshots")
+        experiment(tidy, "--force", f"train.seed={seed}", "train.threads=1")
+        assert (tidy / "dvc.lock").read_text() == together
+        run("git", "reset", "--quiet", "--hard", cwd=tidy)
+        run("dvc", "checkout", "--force", cwd=tidy)
+
+
+@pytest.mark.slow
+def test_six_stages_at_once_give_what_each_gives_alone(tidy: Path) -> None:
+    """Processes of DVC with `--wait-for-lock`, as the zoo starts them, each with a seed."""
+    many = tidy / "many"
+    many.mkdir()
+    cmd = STAGES["train"]["cmd"].replace("params.yaml", "many/${item.seed}.yaml")
+    cmd = cmd.replace("models/model.pt", "many/${item.seed}.pt")
+    cmd = cmd.replace("plots/training", "many/training-${item.seed}")
+    outs = "['many/${item.seed}.pt', 'many/training-${item.seed}']"
+    (many / "dvc.yaml").write_text(
+        f"stages:\n  train:\n    matrix: {{seed: [1, 2, 3, 4, 5, 6]}}\n    wdir: ..\n"
+        f"    cmd: >-\n      {cmd}\n    deps: [data/cifar2]\n    outs: {outs}\n"
+    )
+    for seed in range(1, 7):
+        write(many / f"{seed}.yaml", train__epochs=2, train__threads=1, train__seed=seed)
+    processes = [
+        subprocess.Popen(
+            ["dvc", "--wait-for-lock", "repro", "-s", f"many/dvc.yaml:train@{seed}"],
+            cwd=tidy,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for seed in range(1, 7)
+    ]
+    for process in processes:
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    together = [(many / f"{seed}.pt").read_bytes() for seed in range(1, 7)]
+    assert len(set(together)) == 6
+    assert "up to date" in run("dvc", "status", "many/dvc.yaml", cwd=tidy)
+    shutil.rmtree(tidy / ".dvc/tmp/snapshots")
+    for seed in range(1, 7):
+        run("dvc", "repro", "-f", "-s", f"many/dvc.yaml:train@{seed}", cwd=tidy)
+    assert [(many / f"{seed}.pt").read_bytes() for seed in range(1, 7)] == together
+    shutil.rmtree(many)

@@ -1,0 +1,40 @@
+"""Which images `filter` keeps."""
+
+from pathlib import Path
+
+import filter as filter_stage
+import pytest
+import torch
+
+from cifar2.data import synthetic
+from cifar2.errors import UserError
+from tests.conftest import write
+
+
+@pytest.fixture
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a stand-in of few images."""
+    monkeypatch.setattr(synthetic, "TRAIN_PER_CLASS", 3)
+    monkeypatch.setattr(synthetic, "VAL_PER_CLASS", 2)
+    synthetic.write(tmp_path / "raw" / synthetic.FILE)
+    return tmp_path / "raw"
+
+
+def test_chosen_classes_are_labelled_in_their_order(raw: Path, tmp_path: Path) -> None:
+    settings = write(tmp_path / "params.yaml", data__classes=["bird", "airplane"])
+    filter_stage.main(settings, raw, tmp_path / "cifar2")
+    drawn = synthetic.read(raw / synthetic.FILE, "train")
+    train = torch.load(tmp_path / "cifar2/train.pt", weights_only=True)
+    assert torch.equal(train["images"], torch.from_numpy(drawn.images))
+    assert train["labels"].tolist() == [1, 0, 1, 0, 1, 0]
+    assert train["classes"] == ["bird", "airplane"]
+    assert train["dataset"] == "synthetic"
+    val = torch.load(tmp_path / "cifar2/val.pt", weights_only=True)
+    assert len(val["labels"]) == 4
+
+
+def test_class_that_the_stand_in_lacks_is_an_error(raw: Path, tmp_path: Path) -> None:
+    settings = write(tmp_path / "params.yaml", data__classes=["cat", "dog"])
+    with pytest.raises(UserError, match=r"data\.classes: 'cat' is not in the synthetic data; "):
+        filter_stage.main(settings, raw, tmp_path / "cifar2")
+    assert not (tmp_path / "cifar2").exists()

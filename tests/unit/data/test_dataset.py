@@ -1,0 +1,146 @@
+"""CIFAR-2 as tensors: the choice of classes, the file, the normalisation."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cifar2.data import dataset
+from cifar2.errors import FileError, MissingFile, UserError
+
+
+def some_data() -> dataset.Dataset:
+    """Return six images, each of one value all over, its index."""
+    images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).repeat(1, 3, 32, 32)
+    return dataset.Dataset(images, torch.tensor([2, 0, 1, 2, 0, 1]), ["a", "b", "c"], "cifar10")
+
+
+# The choice of classes.
+
+
+def test_chosen_images_keep_their_order_and_labels_follow_that_of_the_classes() -> None:
+    chosen = dataset.select(some_data(), ["c", "a"])
+    assert chosen.images[:, 0, 0, 0].tolist() == [0, 1, 3, 4]
+    assert chosen.labels.tolist() == [0, 1, 0, 1]
+    assert chosen.classes == ["c", "a"]
+    assert chosen.source == "cifar10"
+
+
+def test_choice_of_all_classes_in_their_order_changes_nothing() -> None:
+    chosen = dataset.select(some_data(), ["a", "b", "c"])
+    assert chosen.images.equal(some_data().images)
+    assert chosen.labels.equal(some_data().labels)
+
+
+def test_chosen_images_have_one_memory_layout_whatever_it_was() -> None:
+    """Otherwise the same images could be saved as different bytes."""
+    data = some_data()
+    data = data._replace(images=data.images.contiguous(memory_format=torch.channels_last))
+    assert dataset.select(data, ["c", "a"]).images.is_contiguous()
+
+
+def test_class_that_the_data_does_not_have_is_named() -> None:
+    with pytest.raises(UserError) as caught:
+        dataset.select(some_data(), ["a", "d"])
+    assert str(caught.value) == (
+        "data.classes: 'd' is not in the cifar10 data; classes there: a, b, c"
+    )
+
+
+# The file.
+
+
+def test_saved_data_set_is_loaded_as_it_was(tmp_path: Path) -> None:
+    dataset.save(some_data(), tmp_path / "new" / "x.pt")
+    back = dataset.load(tmp_path / "new" / "x.pt")
+    assert back.images.equal(some_data().images) and back.labels.equal(some_data().labels)
+    assert back[2:] == some_data()[2:]
+
+
+def test_file_has_the_documented_keys(tmp_path: Path) -> None:
+    dataset.save(some_data(), tmp_path / "x.pt")
+    content = torch.load(tmp_path / "x.pt", weights_only=True)
+    assert set(content) == {"images", "labels", "classes", "dataset"}
+    assert content["classes"] == ["a", "b", "c"] and content["dataset"] == "cifar10"
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingFile, match=r"x\.pt: no such file$"):
+        dataset.load(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04junk", b"\x80\x02."])
+def test_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(FileError, match=r"x\.pt: damaged \("):
+        dataset.load(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (some_data()._replace(images=torch.zeros(6, 3, 32, 32)), "images are not uint8"),
+        (some_data()._replace(images=torch.zeros(6, 3, 9, 9, dtype=torch.uint8)), "images are not"),
+        (some_data()._replace(labels=torch.zeros(5, dtype=torch.int64)), "images are not uint8"),
+        (some_data()._replace(labels=torch.zeros(6)), "labels are not int64"),
+        (some_data()._replace(labels=torch.zeros(6, 1, dtype=torch.int64)), "labels are not int64"),
+        (some_data()._replace(labels=torch.arange(6)), "labels are out of range"),
+        (some_data()._replace(labels=torch.arange(6) - 4), "labels are out of range"),
+        (
+            some_data()._replace(
+                images=torch.zeros(0, 3, 32, 32, dtype=torch.uint8),
+                labels=torch.zeros(0, dtype=torch.int64),
+            ),
+            "labels are not int64",
+        ),
+    ],
+    ids=["type", "size", "number", "labels' type", "2d", "too high", "negative", "empty"],
+)
+def test_other_tensors_are_not_a_data_set(
+    wrong: dataset.Dataset, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.pt"
+    dataset.save(wrong, path)
+    with pytest.raises(FileError) as caught:
+        dataset.load(path)
+    assert str(caught.value).startswith(f"{path}: not a data set ({reason}")
+
+
+@pytest.mark.parametrize(
+    "content", [[], None, {}, {"images": 1, "labels": 2, "classes": 3, "dataset": 4}]
+)
+def test_other_content_is_not_a_data_set(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(FileError, match=r"x\.pt: not a data set \("):
+        dataset.load(tmp_path / "x.pt")
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(start=st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02"]), rest=st.binary(max_size=500))
+def test_file_of_any_bytes_is_a_user_error(start: bytes, rest: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.pt").write_bytes(start + rest)
+    with pytest.raises(UserError):
+        dataset.load(tmp_path / "x.pt")
+
+
+# The normalisation.
+
+
+def test_normalisation_is_that_of_the_chapter() -> None:
+    images = torch.full((1, 3, 32, 32), 51, dtype=torch.uint8)
+    pixel = dataset.normalize(images)[0, :, 5, 5]
+    mean, std = (0.4915, 0.4823, 0.4468), (0.2470, 0.2435, 0.2616)
+    expected = [(0.2 - m) / s for m, s in zip(mean, std, strict=True)]
+    torch.testing.assert_close(pixel, torch.tensor(expected))
+
+
+def test_normalised_images_keep_their_shape_and_are_channels_last() -> None:
+    images = dataset.normalize(some_data().images)
+    assert images.shape == (6, 3, 32, 32) and images.dtype == torch.float32
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    means = images.mean(dim=(1, 2, 3))
+    assert (means[1:] > means[:-1]).all()  # each image is brighter than the one before

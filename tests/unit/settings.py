@@ -1,0 +1,37 @@
+"""Settings for tests."""
+
+from typing import Any
+
+import yaml
+
+from cifar2 import params
+from cifar2.params import Params
+from tests.conftest import ROOT
+
+
+def settings(**changes: Any) -> Params:
+    """Return the settings of the project's params.yaml, some changed: `train__lr=3` is train.lr."""
+    content = yaml.safe_load((ROOT / "params.yaml").read_bytes())
+    for key, value in changes.items():
+        group, name = key.split("__")
+        content[group][name] = value
+    return params.validate(Params, content, "params.yaml")
+
+
+def plain(**changes: Any) -> Params:
+    """Return settings of plain SGD, whatever the defaults in params.yaml are, some changed."""
+    usual = {
+        "train__optimizer": "sgd",
+        "train__lr": 0.1,
+        "train__momentum": 0.0,
+        "train__nesterov": False,
+        "train__schedule": "none",
+        "train__seed": 0,
+        "train__precision": "float32",
+        "regularization__l2": 0.0,
+        "regularization__weight_decay": 0.0,
+        "regularization__label_smoothing": 0.0,
+        "augment__flip": False,
+        "augment__crop": 0,
+    }
+    return settings(**usual | changes)
