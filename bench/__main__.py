@@ -32,12 +32,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stages"))
 
 import compose
 import evaluate
-import train as train_stage  # which puts this project's own library first on the path
-from dvclive import Live
+import train as train_stage  # the import of a stage puts this project's library first on the path
 
 from bench import chapter
 from bench.machine import cpu
-from cifar2 import dataset, device, evaluation, models, training
+from cifar2 import models, params
+from cifar2.data import dataset
+from cifar2.inference import device, evaluation
+from cifar2.training import loop, series
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH_SIZE, LR, SEED = 64, 0.01, 123
@@ -80,8 +82,7 @@ def main() -> None:
         help="where to write the figures",
     )
     arguments = parser.parse_args()
-    device.resolve("cpu")  # with the settings that a run has
-    torch.set_num_threads(arguments.threads)
+    device.prepare("cpu", threads=arguments.threads)
     machine = {
         "cpu": cpu(),
         "cores": os.cpu_count(),
@@ -93,7 +94,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         clone = Path(scratch) / "clone"
         project: dict[str, Any] = {"pipeline": pipeline(clone)}
-        project["nothing_to_do"] = nothing_to_do(clone, Path(scratch) / "one")
+        project["commands"] = commands(clone, Path(scratch) / "one")
         train, val = (dataset.load(clone / f"data/cifar2/{name}.pt") for name in ("train", "val"))
         project["loops"] = loops(arguments.models, arguments.epochs, train, val, arguments.threads)
         if {"net", "airbench"} & set(project["loops"]):
@@ -137,7 +138,7 @@ def pipeline(clone: Path) -> dict[str, float]:
     """Time `dvc repro` at the defaults, in a copy of the project, and the training loop in it."""
     section("the default pipeline, with an empty DVC cache")
     outputs = {".venv", "data", "models", "cache", "tmp"}
-    top = {str(ROOT), str(ROOT / ".dvc")}
+    top = {str(folder) for each in (ROOT, ROOT / "zoo") for folder in (each, each / ".dvc")}
     shutil.copytree(ROOT, clone, ignore=lambda at, names: outputs & set(names) if at in top else [])
     said = run("dvc", "repro", "--force", cwd=clone)
     lines = re.findall(r"^(\S+ \S+)  epoch (\d+)/\d+", said.output, re.MULTILINE)
@@ -212,7 +213,7 @@ def variants(clone: Path, rows: dict[str, Any], threads: int) -> dict[str, Any]:
     """Time the zoo's fast variant beside 100 epochs of the chapter's net, and its strong one."""
     section("the zoo's variants: the whole train stage, all imported")
     settings = clone / "zoo/settings"
-    compose.main(clone / "params.yaml", clone / "zoo/params.yaml", settings)
+    compose.main(clone / "params.yaml", clone / "zoo/params.yaml", clone / "dvc.yaml", settings)
     result: dict[str, Any] = {}
     if "net" in rows:
         result["fast"] = variant("fast", settings, clone, threads)
@@ -268,9 +269,9 @@ def project_epochs(
     name: str, epochs: int, train: dataset.Dataset, val: dataset.Dataset, folder: Path
 ) -> Iterator[None]:
     torch.manual_seed(SEED)
-    with Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
+    with series.opened(folder) as live:
         for epoch in fit(models.get_model(name), epochs, labelled(train), labelled(val)):
-            train_stage.log(live, epoch)
+            series.append(live, epoch)
             yield
 
 
@@ -278,9 +279,12 @@ def labelled(images: dataset.Dataset) -> Labelled:
     return dataset.normalize(images.images), images.labels
 
 
-def fit(model: nn.Module, epochs: int, train: Labelled, val: Labelled) -> Iterator[training.Epoch]:
-    state = training.start(model, lr=LR, seed=SEED)
-    return training.fit(state, train, val, epochs=epochs, batch_size=BATCH_SIZE)
+def fit(model: nn.Module, epochs: int, train: Labelled, val: Labelled) -> Iterator[series.Epoch]:
+    settings = params.load(ROOT / "params.yaml")
+    changes = {"epochs": epochs, "lr": LR, "batch_size": BATCH_SIZE, "seed": SEED}
+    settings = settings.model_copy(update={"train": settings.train.model_copy(update=changes)})
+    state = loop.start(model, settings, len(train[1]))
+    return loop.fit(state, train, val, settings)
 
 
 def convolutions_and_products(name: str, train: int, val: int, threads: int) -> float:
@@ -361,7 +365,9 @@ def data(clone: Path, val: dataset.Dataset) -> dict[str, float]:
     times: dict[str, list[float]] = {"evaluation_chapter": [], "evaluation": []}
     for _ in range(5):
         times["evaluation_chapter"].append(seconds(lambda: chapter.validate(model, theirs)))
-        times["evaluation"].append(seconds(lambda: evaluation.predict(model, normalized)))
+        times["evaluation"].append(
+            seconds(lambda: evaluation.predict(model, normalized, mirror=False))
+        )
     result |= {key: statistics.median(value) for key, value in times.items()}
     if "filter_chapter" in result:
         print(
@@ -379,7 +385,7 @@ def stage(name: str, clone: Path) -> list[str]:
     """Return the command that dvc.yaml has for a stage, which is to do its work from the start."""
     shutil.rmtree(clone / ".dvc/tmp/snapshots", ignore_errors=True)
     command: str = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"][name]["cmd"]
-    return shlex.split(command.replace("$DVC_ROOT", str(clone)))
+    return shlex.split(command)
 
 
 # Runs a stage's `main` twice in one process: the second time, all is imported.
@@ -426,19 +432,29 @@ def set_epochs(clone: Path, epochs: int) -> None:
     path.write_text(re.sub(r"epochs: \d+", f"epochs: {epochs}", path.read_text()))
 
 
-def nothing_to_do(clone: Path, one: Path) -> dict[str, float]:
-    section("dvc repro when nothing changed")
+def commands(clone: Path, one: Path) -> dict[str, Any]:
+    """Time what a user types most, with nothing to do, beside a pipeline of a single line."""
+    section("DVC's commands when nothing changed, in turn (median, range)")
     one.mkdir()
     run("git", "init", "--quiet", cwd=one)
     run("dvc", "init", "--quiet", cwd=one)
-    (one / "dvc.yaml").write_text("stages: {one: {cmd: 'true'}}\n")
-    run("dvc", "repro", cwd=one)
-    times: dict[str, list[float]] = {"this": [], "one_line": []}
-    for _ in range(5):
-        times["this"].append(run("dvc", "repro", cwd=clone).seconds)
-        times["one_line"].append(run("dvc", "repro", cwd=one).seconds)
-    result = {key: statistics.median(value) for key, value in times.items()}
-    print(f"this project {result['this']:.2f} s; a pipeline of one line {result['one_line']:.2f} s")
+    text = "stages: {one: {cmd: 'echo {} > metrics.json', metrics: [metrics.json]}}\n"
+    (one / "dvc.yaml").write_text(text)
+    for folder in (one, clone):
+        run("dvc", "repro", cwd=folder)
+        run("git", "add", "--all", cwd=folder)
+        identity = ["-c", "user.name=bench", "-c", "user.email=bench@example.com"]
+        run("git", *identity, "commit", "--quiet", "--allow-empty", "--message=run", cwd=folder)
+    result: dict[str, Any] = {}
+    for words in (["repro"], ["metrics", "diff"], ["exp", "show"]):
+        ours, theirs = [], []
+        for _ in range(5):
+            ours.append(run("dvc", *words, cwd=clone).seconds)
+            theirs.append(run("dvc", *words, cwd=one).seconds)
+        ratio = statistics.median(ours) / statistics.median(theirs)
+        name = " ".join(["dvc", *words])
+        result[name] = {"project": ours, "one_line": theirs, "ratio": ratio}
+        print(f"{name:<16} {spread(ours):>18}   one line {spread(theirs):>18}   ratio {ratio:.2f}")
     return result
 
 

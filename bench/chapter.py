@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cifar2 import dataset, models
+from cifar2 import models
+from cifar2.data import dataset
 from cifar2.models import net, net1, netbn, netdepth, netdropout, netres, netresdeep, netwidth
 from cifar2.models._layers import Conv2d
 
