@@ -66,3 +66,16 @@ def outdated(repo: Repo) -> Runs:
             for name, stages in runs(repo).items()
         }
     return {name: stages for name, stages in changed.items() if stages}
+
+
+def cache_runs(repo: Repo) -> None:
+    """Put every stage that is up to date, with its outputs, into DVC's run cache.
+
+    From there `dvc repro` restores outputs that were deleted. DVC does so by itself only for stages
+    without outputs in Git.
+    """
+    with contextlib.chdir(ZOO), repo.lock:  # the run cache looks for dvc.yaml in this folder
+        for stages in runs(repo).values():
+            for stage in stages:
+                if not stage.changed():
+                    repo.stage_cache.save(stage)

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 from tqdm import tqdm
 
-from zoo.project import SCRATCH, ZOO, dvc, make_data, opened, outdated, runs
+from zoo.project import SCRATCH, ZOO, cache_runs, dvc, make_data, opened, outdated, runs
 
 LOGS = SCRATCH / "zoo"
 
@@ -41,6 +41,8 @@ def train(jobs: int) -> int:
         # The stage's own last line, if there is one; DVC's says only that the stage failed.
         reasons = [line for line in said if re.match(r"(train|evaluate|confusion): ", line)] or said
         print(f"zoo: {name}: {reasons[-1]} (log: {LOGS / name}.log)", file=sys.stderr)
+    with opened() as repo:
+        cache_runs(repo)
     dvc("repro", "--single-item", "compare")
     return 1 if failed else 0
 

@@ -162,6 +162,15 @@ def test_a_new_line_trains_only_the_new_variant(zoo: Path) -> None:
     assert runs_of(train(zoo)) == ["wide-1", "wide-2"]
 
 
+def test_deleted_checkpoints_and_results_come_back_without_training(zoo: Path) -> None:
+    for name in ("models", "runs"):
+        shutil.rmtree(zoo / "zoo" / name)
+    said = run("dvc", "repro", cwd=zoo / "zoo")
+    assert re.findall(r"^Running stage '(.*)':$", said, re.MULTILINE) == ["compose"]
+    assert (zoo / "zoo/models/res-2/model.pt").exists()
+    assert run("git", "status", "--porcelain", cwd=zoo) == ""
+
+
 def test_checkpoints_travel_by_push_and_pull(zoo: Path, tmp_path: Path) -> None:
     remote = tmp_path / "remote"
     run("dvc", "remote", "add", "--default", "shared", remote, cwd=zoo / "zoo")
