@@ -28,7 +28,7 @@ repro: setup  ## run the pipeline: download, filter, train, evaluate, plot
 zoo: setup  ## train every variant that is not up to date (JOBS=2: two at once, a thread each)
 	$(RUN) python -m zoo train --jobs $(JOBS)
 
-adopt: setup  ## keep the zoo's results when code changes, if it gives the same bytes (minutes)
+adopt: setup  ## keep the results when code changes, if it gives the same bytes (minutes)
 	$(RUN) python -m zoo adopt
 
 test: setup  ## run the tests (PYTEST="-m slow": the slow ones)

@@ -4,15 +4,15 @@ A change to the training code makes every training outdated, although most chang
 name, a faster way to the same numbers) leave all bytes as they are. To prove that takes minutes
 where to train again takes hours. For each variant, the recorded code and the present code train
 side by side: for two epochs, on a part of the data, with the variant's own settings and one seed.
-If every output is the same, byte for byte, DVC's lock file gets the present code.
+If every output is the same, byte for byte, DVC's lock file gets the present code. The network of
+the main pipeline counts as one more variant.
 
-The recorded code is that of the commit from which `stages/compose.py` gives the settings file,
-checksums of the code included, that the lock file has.
+The recorded code is that of the latest commit that agrees with the lock file in all but data and
+results.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import io
 import math
@@ -24,16 +24,17 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from zoo.project import ROOT, ZOO, Runs, dvc, make_data, opened, outdated, runs
+from zoo.project import ROOT, changed, dvc, make_data, opened, runs
 
 if TYPE_CHECKING:
+    from dvc.repo import Repo
     from dvc.stage import PipelineStage
 
 EPOCHS = 2
@@ -41,74 +42,97 @@ IMAGES = 1000  # to train on, and a few more: the last batch has the size that i
 VAL_IMAGES = 300
 # What a result depends on beside settings, data and the project's own code.
 LIBRARIES = ("torch", "torchvision", "numpy", "dvclive")
+# What it takes to train: code, pipelines, settings, and the versions of the libraries.
+PATHS = ("src", "stages", "*.yaml", "requirements.txt", ".dvc", ".dvcignore", "zoo/.dvc")
+LOCKS = ("dvc.lock", "zoo/dvc.lock")
+MAIN = "main pipeline"
 
 
 class Refused(Exception):
     """The recorded results can't be kept; the message says why."""
 
 
+class Training(NamedTuple):
+    """A training and its evaluation, of which at least one is outdated."""
+
+    folder: str  # of the DVC project, from the root
+    settings: list[str]  # files, from the root
+    stages: list[PipelineStage]  # both
+    outdated: list[PipelineStage]
+
+
+Trainings = dict[str, Training]  # by run of the zoo, or MAIN
+
+
 def adopt() -> int:
     """Record the present code where it gives the recorded bytes; return the exit status."""
     dvc("repro", "--quiet", "--single-item", "compose")
-    with opened() as repo:
-        left = _trainings(outdated(repo))
+    with opened(ROOT) as main, opened() as zoo:
+        left = _outdated_trainings(main, zoo)
     if not left:
-        print("zoo: every run has the present code")
+        print("zoo: every training has the present code")
         return 0
-    make_data(left)
-    refused: dict[str, str] = {}  # by run: the reason
+    make_data(stage for training in left.values() for stage in training.stages)
+    refused: dict[str, str] = {}  # by training: the reason
     done: set[str] = set()
-    with tempfile.TemporaryDirectory() as scratch, opened() as repo:
+    with tempfile.TemporaryDirectory() as scratch, opened(ROOT) as main, opened() as zoo:
         present = _copy_of_working_tree(Path(scratch) / "present")
-        left = _trainings(outdated(repo))
-        for run, stages in left.items():
-            if reason := _change_beside_code(stages):
-                refused[run] = reason
-        for recorded, found in _recorded_code(left, Path(scratch) / "recorded"):
-            for variant, seeds in _by_variant(found, refused).items():
+        left = _outdated_trainings(main, zoo)
+        for name, training in left.items():
+            if reason := _change_beside_code(training):
+                refused[name] = reason
+        for recorded, names in _recorded_code(left, Path(scratch) / "recorded"):
+            for variant, seeds in _by_variant(names, refused).items():
                 start = time.monotonic()
                 try:
-                    _prove(recorded, present, seeds[0], left[seeds[0]])
+                    _prove(recorded, present, left[seeds[0]])
                 except Refused as error:
                     refused |= dict.fromkeys(seeds, str(error))
                     continue
-                _record([stage for run in seeds for stage in left[run]])
+                _record([stage for name in seeds for stage in left[name].outdated])
                 done.update(seeds)
-                numbers = ", ".join(run.rpartition("-")[2] for run in seeds)
                 seconds = time.monotonic() - start
+                adopted = "" if variant == MAIN else f" for seeds {_numbers(seeds)}"
                 said = f"{variant}: all bytes are the same ({seconds:.0f} s)"
-                print(f"{said}; adopted for seeds {numbers}", flush=True)
-    for run in left:
-        if run not in done:
-            reason = refused.get(run, "no commit has the code that it was trained with")
-            print(f"{run}: refused: {reason}")
-    if done:
+                print(f"{said}; adopted{adopted}", flush=True)
+    for name in left:
+        if name not in done:
+            reason = refused.get(name, "no commit has the code that it was trained with")
+            print(f"{name}: refused: {reason}")
+    if done - {MAIN}:
         dvc("repro", "--quiet", "--single-item", "compare")
-    print(f"zoo: {len(done)} runs adopted, {len(left) - len(done)} refused")
+    print(f"zoo: {len(done)} trainings adopted, {len(left) - len(done)} refused")
     return 0 if len(done) == len(left) else 1
 
 
-def _trainings(outdated_runs: Runs) -> Runs:
-    """Return the trainings and evaluations among the outdated stages; the rest is cheap to run."""
-    found = {
-        run: [stage for stage in stages if stage.name.startswith(("train_", "evaluate_"))]
-        for run, stages in outdated_runs.items()
-    }
-    return {run: stages for run, stages in found.items() if stages}
+def _outdated_trainings(main: Repo, zoo: Repo) -> Trainings:
+    """Return the trainings and evaluations that are outdated; other stages are cheap to run."""
+    pipeline = {stage.name: stage for stage in main.index.stages}
+    found = {MAIN: (".", ["params.yaml"], [pipeline["train"], pipeline["evaluate"]])}
+    for run, stages in runs(zoo).items():
+        settings = [f"zoo/settings/{stage}/{run}.yaml" for stage in ("train", "evaluate")]
+        both = [stage for stage in stages if stage.name.startswith(("train_", "evaluate_"))]
+        found[run] = ("zoo", settings, both)
+    trainings = {name: Training(*parts, changed(parts[-1])) for name, parts in found.items()}
+    return {name: training for name, training in trainings.items() if training.outdated}
 
 
-def _change_beside_code(stages: list[PipelineStage]) -> str:
+def _change_beside_code(training: Training) -> str:
     """Say what else than settings and code changed since the results were recorded, if anything."""
-    for stage in stages:
+    for stage in training.outdated:
         if not all(out.hash_info for out in stage.outs):
             return "it was never trained"
         for dep in stage.deps:
-            if not dep.def_path.startswith(("settings/", "models/")) and dep.status():
+            if _is_data(dep.def_path) and dep.status():
                 return f"its data changed: {dep.def_path}"
         for out in stage.outs:
             if out.exists and out.changed_checksum():
                 return f"its result is not the recorded one: {out.def_path}"
     return ""
+
+
+def _is_data(path: str) -> bool:
+    return path.startswith(("data/", "../data/"))
 
 
 def _record(stages: list[PipelineStage]) -> None:
@@ -121,99 +145,131 @@ def _record(stages: list[PipelineStage]) -> None:
 
 
 def _copy_of_working_tree(to: Path) -> Path:
-    words = ["git", "ls-files", "-z", "-co", "--exclude-standard", "--", *_PATHS]
+    words = ["git", "ls-files", "-z", "-co", "--exclude-standard", "--", *PATHS]
     listed = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True)
-    for name in listed.stdout.split("\0"):
-        if (ROOT / name).is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, to / name)
+    _copy_files(listed.stdout.split("\0"), to)
     _compose(to)
     return to
 
 
-# What it takes to train: code, pipelines, settings, and the versions of the libraries.
-_PATHS = ("src", "stages", "*.yaml", "requirements.txt", "zoo/.dvc")
+def _copy_files(names: Iterable[str], to: Path) -> None:
+    for name in names:
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, to / name)
 
 
-def _recorded_code(outdated_runs: Runs, folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each commit that has the recorded code of some runs, in `folder`, with these runs."""
-    lock = yaml.safe_load((ZOO / "dvc.lock").read_bytes())["stages"]
-    left = set(outdated_runs)
+def _recorded_code(trainings: Trainings, folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each commit that has the recorded code of some trainings, in `folder`, with these."""
+    left = dict(trainings)
     commits = subprocess.run(
-        ["git", "rev-list", "--max-count=100", "HEAD", "--", *_PATHS],
+        ["git", "rev-list", "--max-count=100", "HEAD", "--", *PATHS],
         cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout.split()  # fmt: skip
     for commit in commits:
         if not left:
             return
         shutil.rmtree(folder, ignore_errors=True)
-        words = ["git", "archive", commit, "--", *_PATHS]
-        archive = subprocess.run(words, cwd=ROOT, check=True, capture_output=True).stdout
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        archive = subprocess.run(
+            ["git", "archive", commit, "--", *PATHS], cwd=ROOT, capture_output=True
+        )
+        if archive.returncode:  # the zoo was no DVC project yet
+            return
+        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
             tar.extractall(folder, filter="data")
         if not _compose(folder):
             continue
-        found = [run for run in left if _has_recorded_settings(folder, lock, outdated_runs[run])]
-        left -= set(found)
-        if found:
-            yield folder, found
+        _copy_files(LOCKS, folder)
+        names = _with_recorded_code(folder, left)
+        left = {name: training for name, training in left.items() if name not in names}
+        if names:
+            yield folder, names
 
 
 def _compose(project: Path) -> bool:
     """Write the settings of each run in a copy of the project; tell whether that worked."""
     pipeline = project / "zoo" / "dvc.yaml"
-    if not pipeline.exists():
-        return False
     command = yaml.safe_load(pipeline.read_bytes())["stages"]["compose"]["cmd"]
     done = subprocess.run(
-        command, shell=True, cwd=project / "zoo", env=_environment(project), capture_output=True
+        command,
+        shell=True,
+        cwd=pipeline.parent,
+        env=_environment(pipeline.parent),
+        capture_output=True,
     )
     return done.returncode == 0
 
 
-def _has_recorded_settings(
-    project: Path, lock: dict[str, Any], stages: list[PipelineStage]
-) -> bool:
-    for stage in stages:
-        for dep in lock[stage.name]["deps"]:
-            if dep["path"].startswith("settings/"):
-                path = project / "zoo" / dep["path"]
-                if not path.exists() or _md5(path) != dep["md5"]:
-                    return False
-    return True
+def _with_recorded_code(project: Path, trainings: Trainings) -> list[str]:
+    """Return the trainings for which a copy of the project agrees with the lock file."""
+    found = []
+    for folder in (".", "zoo"):
+        with opened(project / folder) as repo:
+            stages = {stage.name: stage for stage in repo.index.stages}
+            found += [
+                name
+                for name, training in trainings.items()
+                if training.folder == folder
+                and all(_is_as_recorded(stages.get(stage.name)) for stage in training.outdated)
+            ]
+    return found
 
 
-def _by_variant(found: list[str], refused: dict[str, str]) -> dict[str, list[str]]:
+def _is_as_recorded(stage: PipelineStage | None) -> bool:
+    """Tell whether all but data and results is as the lock file beside the stage has it."""
+    if stage is None or stage.changed_stage():
+        return False
+    return not any(
+        dep.status()
+        for dep in stage.deps
+        if not _is_data(dep.def_path) and not dep.def_path.startswith("models/")
+    )
+
+
+def _by_variant(names: list[str], refused: dict[str, str]) -> dict[str, list[str]]:
     variants: dict[str, list[str]] = {}
-    for run in sorted(found):
-        if run not in refused:
-            variants.setdefault(run.rpartition("-")[0], []).append(run)
+    for name in sorted(names):
+        if name not in refused:
+            variants.setdefault(name.rpartition("-")[0] or name, []).append(name)
     return variants
 
 
-def _prove(recorded: Path, present: Path, run: str, stages: list[PipelineStage]) -> None:
-    """Train and evaluate a run with the code of both copies of the project, side by side.
+def _numbers(runs: list[str]) -> str:
+    return ", ".join(run.rpartition("-")[2] for run in runs)
+
+
+def _prove(recorded: Path, present: Path, training: Training) -> None:
+    """Train and evaluate with the code of both copies of the project.
 
     Raises:
         Refused: if an output differs, or the settings or the libraries do.
     """
     _compare_libraries(recorded)
-    _compare_settings(recorded, present, run)
-    data = next(
-        dep.fs_path
-        for dep in stages[0].deps
-        if not dep.def_path.startswith(("settings/", "models/"))
-    )
+    for path in training.settings:
+        _compare_settings(_read(recorded / path), _read(present / path))
+    data = next(dep.fs_path for dep in training.stages[0].deps if _is_data(dep.def_path))
     for project in (recorded, present):
-        batch_size = _shorten(project, run)
-        _write_part(Path(data), project / Path(data).relative_to(ROOT), batch_size)
-    with ThreadPoolExecutor(2) as pool:
-        theirs, ours = pool.map(lambda project: _outputs(project, run), (recorded, present))
+        for path in training.settings:
+            settings = _read(project / path)
+            settings["train"]["epochs"] = EPOCHS
+            (project / path).write_text(yaml.safe_dump(settings, sort_keys=False))
+        to = project / Path(data).relative_to(ROOT)
+        _write_part(Path(data), to, settings["train"]["batch_size"])
+    # DVC's API can't be used in two threads at once, so the stages are read before.
+    stages = [_stages_of(project, training) for project in (recorded, present)]
+    # Two trainings of more than one thread would wait for each other's threads.
+    with ThreadPoolExecutor(2 if settings["train"]["threads"] == 1 else 1) as pool:
+        theirs, ours = pool.map(_outputs, (recorded, present), stages)
     differing = sorted(
         name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name)
     )
     if differing:
         raise Refused(f"the bytes differ: {', '.join(differing)}")
+
+
+def _read(settings: Path) -> dict[str, dict[str, Any]]:
+    content: dict[str, dict[str, Any]] = yaml.safe_load(settings.read_bytes())
+    return content
 
 
 def _compare_libraries(recorded: Path) -> None:
@@ -226,31 +282,16 @@ def _compare_libraries(recorded: Path) -> None:
             raise Refused(f"trained with {library} {pinned[library]}; here is {here}")
 
 
-def _compare_settings(recorded: Path, present: Path, run: str) -> None:
+def _compare_settings(recorded: dict[str, Any], present: dict[str, Any]) -> None:
     """Refuse another value; a setting that only one of the two knows is left to the proof."""
-    for stage in ("train", "evaluate"):
-        path = f"zoo/settings/{stage}/{run}.yaml"
-        theirs, ours = (
-            {
-                f"{group}.{key}": value
-                for group, values in yaml.safe_load((project / path).read_bytes()).items()
-                for key, value in values.items()
-            }
-            for project in (recorded, present)
-        )
-        for key in theirs.keys() & ours.keys():
-            if theirs[key] != ours[key]:
-                raise Refused(f"{key} was {theirs[key]}, now it is {ours[key]}")
-
-
-def _shorten(project: Path, run: str) -> int:
-    """Make the training of a run short, in its settings; return its batch size."""
-    for stage in ("train", "evaluate"):
-        path = project / "zoo" / "settings" / stage / f"{run}.yaml"
-        settings = yaml.safe_load(path.read_bytes())
-        settings["train"]["epochs"] = EPOCHS
-        path.write_text(yaml.safe_dump(settings, sort_keys=False))
-    return int(settings["train"]["batch_size"])
+    theirs, ours = (
+        {(group, key): value for group in settings for key, value in settings[group].items()}
+        for settings in (recorded, present)
+    )
+    for group, key in theirs.keys() & ours.keys():
+        before, now = theirs[group, key], ours[group, key]
+        if before != now:
+            raise Refused(f"{group}.{key} was {before}, now it is {now}")
 
 
 def _write_part(data: Path, to: Path, batch_size: int) -> None:
@@ -267,14 +308,19 @@ def _write_part(data: Path, to: Path, batch_size: int) -> None:
         dataset.save(part, to / f"{name}.pt")
 
 
-def _outputs(project: Path, run: str) -> dict[str, bytes]:
-    """Train and evaluate a run in a copy of the project; return the files that it leaves."""
-    with opened(project / "zoo") as repo:
-        stages = [s for s in runs(repo)[run] if s.name.startswith(("train_", "evaluate_"))]
+def _stages_of(project: Path, training: Training) -> list[PipelineStage]:
+    """Return the stages of a training as a copy of the project has them."""
+    with opened(project / training.folder) as repo:
+        stages = {stage.name: stage for stage in repo.index.stages}
+        return [stages[stage.name] for stage in training.stages]
+
+
+def _outputs(project: Path, stages: list[PipelineStage]) -> dict[str, bytes]:
+    """Run stages in a copy of the project; return the files that they leave."""
     outputs: dict[str, bytes] = {}
     for stage in stages:
         done = subprocess.run(
-            stage.cmd, shell=True, cwd=stage.wdir, env=_environment(project),
+            stage.cmd, shell=True, cwd=stage.wdir, env=_environment(Path(stage.wdir)),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         if done.returncode:
@@ -284,17 +330,13 @@ def _outputs(project: Path, run: str) -> dict[str, bytes]:
             path = Path(out.fs_path)
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file():
-                    outputs[file.relative_to(project / "zoo").as_posix()] = file.read_bytes()
+                    outputs[file.relative_to(stage.wdir).as_posix()] = file.read_bytes()
     return outputs
 
 
 def _environment(project: Path) -> dict[str, str]:
-    """Return the environment of a stage's command; snapshots go into the copy of the project."""
+    """Return the environment of a stage's command in a DVC project, which gets the snapshots."""
     return os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "DVC_ROOT": str(project / "zoo"),
+        "DVC_ROOT": str(project),
     }
-
-
-def _md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

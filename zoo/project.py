@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,17 +29,17 @@ def dvc(*words: str, cwd: Path = ZOO) -> None:
         sys.exit(1)
 
 
-def make_data(runs: Runs) -> None:
-    """Make the data that some runs train on, where it is not up to date."""
+def make_data(stages: Iterable[PipelineStage]) -> None:
+    """Make the data that some stages need, where it is not up to date."""
     dvc("repro", "filter", cwd=ROOT)
-    if any(stage.name.startswith("train_ten_classes@") for each in runs.values() for stage in each):
+    if any(stage.name.startswith("train_ten_classes@") for stage in stages):
         dvc("repro", "--single-item", "filter_ten_classes")
 
 
 @contextlib.contextmanager
 def opened(folder: Path = ZOO) -> Iterator[Repo]:
-    """Yield a zoo through DVC's own API; a copy of it needs no Git."""
-    config = None if folder == ZOO else {"core": {"no_scm": True}}
+    """Yield a DVC project through DVC's own API; a copy of one needs no Git."""
+    config = None if folder in (ROOT, ZOO) else {"core": {"no_scm": True}}
     with Repo(str(folder), config=config) as repo:
         yield repo
 
@@ -53,19 +53,22 @@ def runs(repo: Repo) -> Runs:
     return found
 
 
-def outdated(repo: Repo) -> Runs:
-    """Return the runs, and of each the stages, whose results are not of the present code, settings
-    and data.
+def changed(stages: list[PipelineStage]) -> list[PipelineStage]:
+    """Return the stages whose results are not of the present code, settings and data.
 
     Data and checkpoints that are missing, as in a fresh clone, make no stage outdated, because the
     results are in Git.
     """
-    with repo.lock:
-        changed = {
-            name: [stage for stage in stages if stage.changed(allow_missing=True)]
-            for name, stages in runs(repo).items()
-        }
-    return {name: stages for name, stages in changed.items() if stages}
+    if not stages:
+        return []
+    with stages[0].repo.lock:
+        return [stage for stage in stages if stage.changed(allow_missing=True)]
+
+
+def outdated(repo: Repo) -> Runs:
+    """Return the runs with changed stages, and these stages."""
+    found = {name: changed(stages) for name, stages in runs(repo).items()}
+    return {name: stages for name, stages in found.items() if stages}
 
 
 def cache_runs(repo: Repo) -> None:

@@ -25,7 +25,7 @@ def train(jobs: int) -> int:
         every = runs(repo)
         left = outdated(repo)
     if left:
-        make_data(left)
+        make_data(stage for stages in left.values() for stage in stages)
         with opened() as repo:  # more may be outdated now, if the data came out differently
             every = runs(repo)
             left = outdated(repo)

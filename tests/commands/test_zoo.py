@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.commands.conftest import stages_run
 from tests.conftest import ROOT, copy_project, environment, run
 
 pytestmark = pytest.mark.slow
@@ -64,6 +65,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "variants": {"other": {"model": {"name": "net"}}},
         },
     )
+    run("dvc", "repro", cwd=clone)
     assert runs_of(train(clone)) == RUNS
     commit(clone)
     return clone
@@ -252,10 +254,12 @@ def test_adopt_records_a_change_that_keeps_the_bytes(zoo: Path) -> None:
     add_comment(zoo / "src/cifar2/training/loop.py")
     said = adopt(zoo)
     assert re.search(r"^res: all bytes are the same \(\d+ s\); adopted for seeds 1, 2$", said, re.M)
-    assert said.splitlines()[-1] == "zoo: 6 runs adopted, 0 refused"
+    assert re.search(r"^main pipeline: all bytes are the same \(\d+ s\); adopted$", said, re.M)
+    assert said.splitlines()[-1] == "zoo: 7 trainings adopted, 0 refused"
+    assert stages_run(run("dvc", "repro", cwd=zoo)) == []
     assert train(zoo) == []
-    assert run("git", "diff", "--name-only", cwd=zoo).split() == ["src/cifar2/training/loop.py"]
-    assert run("git", "diff", "--name-only", "--cached", cwd=zoo).split() == ["zoo/dvc.lock"]
+    modified = run("git", "diff", "--name-only", "HEAD", cwd=zoo).split()
+    assert modified == ["dvc.lock", "src/cifar2/training/loop.py", "zoo/dvc.lock"]
     after = (zoo / "zoo" / "dvc.lock").read_text()
     hashes = r"(?<=path: )(?:models|runs)\S+\n.*\n +md5: \S+"
     assert after != before and re.findall(hashes, after) == re.findall(hashes, before)
@@ -266,7 +270,7 @@ def test_adopt_records_a_committed_change_too(zoo: Path) -> None:
     commit(zoo)
     add_comment(zoo / "README.md")
     commit(zoo)
-    assert adopt(zoo).splitlines()[-1] == "zoo: 2 runs adopted, 0 refused"
+    assert adopt(zoo).splitlines()[-1] == "zoo: 2 trainings adopted, 0 refused"
     assert train(zoo) == []
 
 
@@ -278,18 +282,21 @@ def locked_runs(clone: Path) -> dict[str, Any]:
 
 def test_adopt_refuses_a_constant_that_changed_by_a_millionth(zoo: Path) -> None:
     before = locked_runs(zoo)
+    main_before = (zoo / "dvc.lock").read_bytes()
     edit(zoo / "src/cifar2/training/loop.py", "loss.backward()", "(loss * (1 + 1e-6)).backward()")
     said = adopt(zoo, status=1)
     refused = r"^res-1: refused: the bytes differ: models/res-1/model\.pt"
     assert re.search(refused, said, re.MULTILINE), said
-    assert said.splitlines()[-1] == "zoo: 0 runs adopted, 6 refused"
+    assert said.splitlines()[-1] == "zoo: 0 trainings adopted, 7 refused"
     assert locked_runs(zoo) == before
+    assert (zoo / "dvc.lock").read_bytes() == main_before
 
 
 def test_adopt_refuses_another_setting(zoo: Path) -> None:
     edit(zoo / "params.yaml", "crop: 0", "crop: 1")
     said = adopt(zoo, status=1)
-    assert re.search(r"^deep-1: refused: augment\.crop was 0, now it is 1$", said, re.M), said
+    for name in ("deep-1", "main pipeline"):
+        assert re.search(rf"^{name}: refused: augment\.crop was 0, now it is 1$", said, re.M), said
 
 
 def test_adopt_records_a_new_setting_that_is_off(zoo: Path) -> None:
@@ -297,7 +304,7 @@ def test_adopt_records_a_new_setting_that_is_off(zoo: Path) -> None:
     text = (zoo / "src/cifar2/params.py").read_text()
     text = text.replace("    crop: Annotated", "    noise: Float\n    crop: Annotated")
     (zoo / "src/cifar2/params.py").write_text(text)
-    assert adopt(zoo).splitlines()[-1] == "zoo: 6 runs adopted, 0 refused"
+    assert adopt(zoo).splitlines()[-1] == "zoo: 7 trainings adopted, 0 refused"
     assert train(zoo) == []
 
 
@@ -308,4 +315,4 @@ def test_adopt_refuses_code_that_fails(zoo: Path) -> None:
 
 
 def test_adopt_has_nothing_to_do_when_nothing_changed(zoo: Path) -> None:
-    assert adopt(zoo) == "zoo: every run has the present code\n"
+    assert adopt(zoo) == "zoo: every training has the present code\n"
