@@ -44,7 +44,7 @@ def opened(folder: Path) -> Live:
         # dvcyaml=None, because our own dvc.yaml describes the series.
         return Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
     except SCMError as error:
-        raise UserError(f"DVCLive: {error}; make a first commit with `git commit`") from error
+        raise UserError(f"DVCLive needs a Git repository with a commit: {error}") from error
 
 
 def append(live: Live, epoch: Epoch) -> None:

@@ -79,7 +79,7 @@ def test_series_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:
 
 def test_git_repository_without_a_commit_is_an_error(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
-    with pytest.raises(UserError, match=r"^DVCLive: Empty git repo; make a first commit"):
+    with pytest.raises(UserError, match=r"^DVCLive needs a Git repository with a commit: Empty"):
         series.opened(tmp_path / "history")
 
 
