@@ -8,6 +8,30 @@ from cifar2 import params
 from cifar2.params import Params
 from tests.conftest import ROOT
 
+# For each setting of the groups that a training depends on, another value than the default.
+OTHERS: dict[str, Any] = {
+    "model__name": "vgg",
+    "model__n_chans1": 8,
+    "model__n_blocks": 2,
+    "model__dropout": 0.1,
+    "model__shared_blocks": True,
+    "train__epochs": 3,
+    "train__lr": 0.5,
+    "train__optimizer": "adam",
+    "train__momentum": 0.8,
+    "train__nesterov": True,
+    "train__schedule": "cosine",
+    "train__batch_size": 7,
+    "train__seed": 4,
+    "train__threads": 5,
+    "train__precision": "bfloat16",
+    "regularization__l2": 0.1,
+    "regularization__weight_decay": 0.2,
+    "regularization__label_smoothing": 0.3,
+    "augment__flip": True,
+    "augment__crop": 2,
+}
+
 
 def settings(**changes: Any) -> Params:
     """Return the settings of the project's params.yaml, some changed: `train__lr=3` is train.lr."""

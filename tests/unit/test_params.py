@@ -16,7 +16,7 @@ from cifar2 import params
 from cifar2.errors import UserError
 from cifar2.models import get_model, list_models
 from tests.conftest import ROOT, write
-from tests.unit.settings import settings
+from tests.unit.settings import OTHERS, settings
 
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_bytes())
 OPTIMIZERS = typing.get_args(params.Train.model_fields["optimizer"].annotation)
@@ -216,22 +216,8 @@ def test_data_and_evaluation_get_fixed_values() -> None:
 
 
 def test_settings_that_a_training_uses_stay() -> None:
-    changes = {
-        "train__device": "cuda:1",
-        "train__epochs": 3,
-        "train__lr": 0.5,
-        "train__schedule": "cosine",
-        "train__batch_size": 7,
-        "train__seed": 4,
-        "train__threads": 5,
-        "train__precision": "bfloat16",
-        "regularization__l2": 0.1,
-        "regularization__weight_decay": 0.2,
-        "regularization__label_smoothing": 0.3,
-        "augment__flip": True,
-        "augment__crop": 2,
-    }
-    run = settings(**UNUSUAL, **changes, model__name="netresdeep")
+    sgd = {"model__name": "netresdeep", "train__optimizer": "sgd", "train__device": "cuda:1"}
+    run = settings(**OTHERS | sgd)
     used = params.of_training(run)
     assert used.train == run.train
     assert used.regularization == run.regularization

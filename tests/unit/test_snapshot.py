@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import cifar2
 from cifar2 import PLUMBING, files, snapshot
-from tests.unit.settings import settings
+from tests.unit.settings import OTHERS, settings
 
 CPU = torch.device("cpu")
 DAY = 24 * 3600
@@ -32,29 +32,6 @@ def key(*inputs: Path, device: torch.device = CPU, changes: dict[str, Any] | Non
     return snapshot.key(settings(**changes or {}), device, inputs)
 
 
-# For each setting of the groups that a training depends on, another value than the default.
-OTHERS: dict[str, Any] = {
-    "model__name": "vgg",
-    "model__n_chans1": 8,
-    "model__n_blocks": 2,
-    "model__dropout": 0.1,
-    "model__shared_blocks": True,
-    "train__epochs": 3,
-    "train__lr": 0.5,
-    "train__optimizer": "adam",
-    "train__momentum": 0.8,
-    "train__nesterov": True,
-    "train__schedule": "cosine",
-    "train__batch_size": 7,
-    "train__seed": 4,
-    "train__threads": 5,
-    "train__precision": "bfloat16",
-    "regularization__l2": 0.1,
-    "regularization__weight_decay": 0.2,
-    "regularization__label_smoothing": 0.3,
-    "augment__flip": True,
-    "augment__crop": 2,
-}
 NOT_OF_THE_TRAINING = {
     "data__classes": ["cat", "dog"],
     "data__source": "synthetic",
