@@ -3,11 +3,11 @@ VENV ?= .venv
 PYTHON ?= python3
 JOBS ?= 1
 # Named after what is to be installed: made again when that changes, shared by clones that agree.
-STAMP := $(VENV)/.cifar2-$(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1)
+STAMP := $(VENV)/.cifar2-$(shell cat requirements.txt constraints.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 # Stages call plain `python`, as in an activated environment.
 RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: help setup repro zoo adopt test test-unit lint bench clean
+.PHONY: help setup lock repro zoo adopt test test-unit lint bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -18,9 +18,16 @@ $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "$(PYTHON) is too old: Python 3.11 or newer is needed (PYTHON=path)" >&2; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --disable-pip-version-check -r requirements.txt -e .
+	$(VENV)/bin/pip install --disable-pip-version-check -r requirements.txt -c constraints.txt -e .
 	rm -f $(VENV)/.cifar2-*
 	touch $@
+
+# For every system at once; uv resolves, and installs nothing.
+lock:  ## renew constraints.txt, the versions of all that requirements.txt brings with it
+	$(PYTHON) -m venv .lock && .lock/bin/pip install --quiet uv
+	.lock/bin/uv pip compile --quiet requirements.txt --output-file constraints.txt --upgrade --universal \
+	  --python-version 3.11 --no-annotate --custom-compile-command "make lock"
+	rm -r .lock
 
 repro: setup  ## run the pipeline: download, filter, train, evaluate, plot
 	$(RUN) dvc repro
@@ -40,7 +47,7 @@ test-unit: setup  ## run the tests of the library alone (under a minute)
 lint: setup  ## check style and types
 	$(RUN) ruff format --check
 	$(RUN) ruff check
-	$(RUN) mypy
+	for system in linux darwin win32; do $(RUN) mypy --platform $$system || exit 1; done
 
 bench: setup  ## measure the speed beside the chapter's own loop (BENCH="--models net --epochs 9")
 	$(RUN) python -m bench $(BENCH)
