@@ -1,6 +1,8 @@
 """What every stage script shares: its arguments, its log, its errors, its exit status."""
 
+import _thread
 import argparse
+import contextlib
 import logging
 import os
 import signal
@@ -16,9 +18,22 @@ from typing import NoReturn
 # experiments and second clones run in other folders.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
+import psutil
+
 from cifar2.errors import FileError, MissingFile, UserError
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Not every system has all of them.
+STOP_SIGNALS = [each for each in signal.Signals if each.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+
+# OpenMP reads these when torch is imported. With fewer threads than PyTorch was told, it hangs, or
+# its results are silently wrong; `train.threads` is the way to have fewer.
+for variable in ("OMP_DYNAMIC", "OMP_THREAD_LIMIT"):
+    os.environ.pop(variable, None)
+# By default its threads spin while they wait for each other, which takes the time of whatever else
+# runs, and of each other. To sleep instead costs some speed on an idle machine (bench/README.md).
+OPENMP = {"OMP_WAIT_POLICY": "PASSIVE"}
+if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
+    os.environ.update(OPENMP)
 
 
 class Stopped(KeyboardInterrupt):
@@ -62,8 +77,8 @@ def run(
     for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup sets SIG_IGN
             signal.signal(number, _stop)
-    if "DVC_ROOT" in os.environ:
-        threading.Thread(target=_stop_with_parent, args=[os.getppid()], daemon=True).start()
+    if "DVC_STAGE" in os.environ and (dvc := _dvc()):
+        threading.Thread(target=_stop_with, args=[dvc], daemon=True).start()
     try:
         main(**arguments)
     except MissingFile as error:
@@ -73,9 +88,8 @@ def run(
     except UserError as error:
         _fail(str(error), 2)
     except OSError as error:  # a full disk, or a folder that is not writable
-        if error.strerror is None:
-            raise
-        _fail(f"{error.filename or 'writing'}: {error.strerror}", 2)
+        place = f"{error.filename or 'writing'}: "
+        _fail(f"{place}{error.strerror}" if error.strerror else str(error), 2)
     except Stopped as stop:
         _fail(f"stopped by {signal.Signals(stop.number).name}{stop.note}", 128 + stop.number)
     sys.exit(0)
@@ -87,11 +101,27 @@ def _stop(number: int, _: FrameType | None) -> NoReturn:
     raise Stopped(number)
 
 
-def _stop_with_parent(parent: int) -> None:
+def _dvc() -> psutil.Process | None:
+    """Return the DVC process that runs this stage; there may be a shell and more in between.
+
+    DVC gives the variable DVC_STAGE to all of these, and does not have it itself.
+    """
+    for process in psutil.Process().parents():
+        with contextlib.suppress(psutil.Error):
+            if "DVC_STAGE" not in process.environ():
+                return process
+    return None
+
+
+def _stop_with(dvc: psutil.Process) -> None:
     """Stop when DVC was killed: it would not record the outputs, and may run again meanwhile."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.5)
+    if sys.platform == "win32":  # there, os.kill would end the process without saving
+        _thread.interrupt_main(signal.SIGTERM)
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -98,7 +98,8 @@ def default_signals() -> None:
 
     Otherwise the tests would inherit that these signals are ignored, and the stages from them.
     """
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for name in {"SIGINT", "SIGHUP"} & signal.Signals.__members__.keys():
+        number = signal.Signals[name]
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
 

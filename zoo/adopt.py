@@ -146,7 +146,7 @@ def _record(stages: list[PipelineStage]) -> None:
 
 def _copy_of_working_tree(to: Path) -> Path:
     words = ["git", "ls-files", "-z", "-co", "--exclude-standard", "--", *PATHS]
-    listed = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True)
+    listed = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, encoding="utf-8")
     _copy_files(listed.stdout.split("\0"), to)
     _compose(to)
     return to
@@ -164,7 +164,7 @@ def _recorded_code(trainings: Trainings, folder: Path) -> Iterator[tuple[Path, l
     left = dict(trainings)
     commits = subprocess.run(
         ["git", "rev-list", "--max-count=100", "HEAD", "--", *PATHS],
-        cwd=ROOT, check=True, capture_output=True, text=True,
+        cwd=ROOT, check=True, capture_output=True, encoding="utf-8",
     ).stdout.split()  # fmt: skip
     for commit in commits:
         if not left:
@@ -252,7 +252,7 @@ def _prove(recorded: Path, present: Path, training: Training) -> None:
         for path in training.settings:
             settings = _read(project / path)
             settings["train"]["epochs"] = EPOCHS
-            (project / path).write_text(yaml.safe_dump(settings, sort_keys=False))
+            (project / path).write_bytes(yaml.safe_dump(settings, sort_keys=False).encode())
         to = project / Path(data).relative_to(ROOT)
         _write_part(Path(data), to, settings["train"]["batch_size"])
     # DVC's API can't be used in two threads at once, so the stages are read before.
@@ -273,9 +273,8 @@ def _read(settings: Path) -> dict[str, dict[str, Any]]:
 
 
 def _compare_libraries(recorded: Path) -> None:
-    pinned = dict(
-        re.findall(r"^([\w.-]+)==(\S+)", (recorded / "requirements.txt").read_text(), re.M)
-    )
+    text = (recorded / "requirements.txt").read_text(encoding="utf-8")
+    pinned = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.M))
     for library in LIBRARIES:
         here = importlib.metadata.version(library).partition("+")[0]  # without "+cpu"
         if pinned.get(library, here) != here:
@@ -321,7 +320,7 @@ def _outputs(project: Path, stages: list[PipelineStage]) -> dict[str, bytes]:
     for stage in stages:
         done = subprocess.run(
             stage.cmd, shell=True, cwd=stage.wdir, env=_environment(Path(stage.wdir)),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
         )  # fmt: skip
         if done.returncode:
             last = (done.stdout.splitlines() or ["it printed nothing"])[-1]

@@ -37,7 +37,7 @@ def train(jobs: int) -> int:
         wanted[name] = [stage.name for stage in (every[name] if needs_training else stages)]
     failed = _run_all(wanted, jobs, done=len(every) - len(left))
     for name in failed:
-        said = (LOGS / f"{name}.log").read_text().splitlines() or ["it printed nothing"]
+        said = _log(name).splitlines() or ["it printed nothing"]
         # The stage's own last line, if there is one; DVC's says only that the stage failed.
         reasons = [line for line in said if re.match(r"(train|evaluate|confusion): ", line)] or said
         print(f"zoo: {name}: {reasons[-1]} (log: {LOGS / name}.log)", file=sys.stderr)
@@ -79,13 +79,18 @@ def _run_all(wanted: dict[str, list[str]], jobs: int, done: int) -> list[str]:
 
 def _run(name: str, stages: list[str]) -> int:
     """Run the stages of a run; return DVC's exit status."""
-    with open(LOGS / f"{name}.log", "w") as log:
+    with open(LOGS / f"{name}.log", "wb") as log:
         words = ["dvc", "--wait-for-lock", "repro", "--single-item", *stages]
         return subprocess.call(words, cwd=ZOO, stdout=log, stderr=subprocess.STDOUT)
 
 
 def _progress(name: str) -> str:
     """Return the run's name, and the last epoch in its log."""
-    log = LOGS / f"{name}.log"
-    epochs = re.findall(r"epoch (\d+/\d+)", log.read_text()) if log.exists() else []
+    epochs = re.findall(r"epoch (\d+/\d+)", _log(name))
     return f"{name} {epochs[-1]}" if epochs else name
+
+
+def _log(name: str) -> str:
+    """Return what the stages of a run have printed so far."""
+    path = LOGS / f"{name}.log"
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

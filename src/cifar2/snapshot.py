@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
@@ -16,12 +15,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from cifar2 import PLUMBING, files, params
 
 INTERVAL = 30.0  # seconds between two writings, at least
 MAX_AGE = 30 * 24 * 3600.0  # seconds
 MAX_BYTES = 2**30  # of all snapshots together
+# Variables by which the libraries beneath PyTorch take other kernels, or fewer bits.
+KERNELS = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NVIDIA_TF32_OVERRIDE",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+)
 
 _log = logging.getLogger(__name__)
 
@@ -30,12 +42,14 @@ def key(settings: params.Params, device: torch.device, inputs: Iterable[Path]) -
     """Return a hash of all that the result of a training depends on.
 
     That is: the settings that it uses, the library's modules but for the plumbing, PyTorch's
-    version, the chip and the kernels for it, and the content of `inputs`: data and stage script.
+    version, the chip, the kernels for it and the variables that choose them, and the content of
+    `inputs`: data and stage script.
     """
     used = params.of_training(settings).model_dump(mode="json", exclude={"train": {"device"}})
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     machine = [str(device), chip, torch.__version__, torch.backends.cpu.get_cpu_capability()]
-    digest = hashlib.sha256(json.dumps([used, machine], sort_keys=True).encode())
+    kernels = [os.environ.get(name) for name in KERNELS]
+    digest = hashlib.sha256(json.dumps([used, machine, kernels], sort_keys=True).encode())
     modules = sorted(
         name for name in sys.modules if name.startswith("cifar2.") and name not in PLUMBING
     )
@@ -105,7 +119,13 @@ def kept(folder: Path, key: str) -> Iterator[Snapshot]:
     Waits while another process has it. Removes old snapshots from the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder / f"{key}.lock", wait=True):
+    lock = _lock(folder, key)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        _log.warning("another process trains the same run; waiting for it to end")
+        held = lock.acquire()
+    with held:
         _prune(folder)
         snapshot = Snapshot(folder / f"{key}.pt", key)
         try:
@@ -114,28 +134,12 @@ def kept(folder: Path, key: str) -> Iterator[Snapshot]:
             snapshot.write()
 
 
-@contextlib.contextmanager
-def _lock(path: Path, wait: bool) -> Iterator[bool]:
-    """Hold a lock; the system releases it when the process ends, whatever the reason.
+def _lock(folder: Path, key: str) -> FileLock:
+    """Return the lock of a run; the system releases it when the process ends, however it ends.
 
-    Without `wait`, yield False where another process holds it.
+    Its file stays, empty: another process may have opened it to wait for it.
     """
-    with contextlib.ExitStack() as stack:
-        while True:
-            file = stack.enter_context(open(path, "w"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not wait:
-                    yield False
-                    return
-                _log.warning("another process trains the same run; waiting for it to end")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            # `_prune` may have removed the file after it was opened and before it was locked.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                    break
-        yield True
+    return FileLock(folder / f"{key}.lock")
 
 
 def _prune(folder: Path) -> None:
@@ -149,8 +153,6 @@ def _prune(folder: Path) -> None:
     for path, stat in sorted(found, key=lambda each: each[1].st_mtime, reverse=True):
         total += stat.st_size
         if total > MAX_BYTES or time.time() - stat.st_mtime > MAX_AGE:
-            lock = folder / f"{path.name.strip('.').partition('.')[0]}.lock"
-            with _lock(lock, wait=False) as free:
-                if free:
-                    path.unlink(missing_ok=True)
-                    lock.unlink()
+            key = path.name.strip(".").partition(".")[0]
+            with contextlib.suppress(Timeout), _lock(folder, key).acquire(timeout=0):
+                path.unlink(missing_ok=True)

@@ -102,6 +102,16 @@ def test_key_changes_with_pytorch_and_its_kernels(monkeypatch: pytest.MonkeyPatc
     assert len(keys) == 3
 
 
+@pytest.mark.parametrize("variable", snapshot.KERNELS)
+def test_key_changes_with_a_variable_that_chooses_kernels(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    usual = key()
+    monkeypatch.setenv(variable, "1")
+    assert key() != usual
+
+
 @pytest.mark.parametrize(
     "name", [module.name for module in pkgutil.walk_packages(cifar2.__path__, "cifar2.")]
 )
@@ -273,11 +283,10 @@ def test_snapshot_is_written_at_the_end_even_if_the_run_fails(tmp_path: Path) ->
         assert kept.content == {"epoch": 1}
 
 
-def test_snapshots_over_a_month_old_are_removed_with_their_locks(folder: Path) -> None:
+def test_snapshots_over_a_month_old_are_removed(folder: Path) -> None:
     age(folder / "oldest.pt", 31)
     with snapshot.kept(folder, "mine"):
         assert names(folder) == {"older.pt", "new.pt"}
-        assert not (folder / "oldest.lock").exists()
 
 
 def test_part_that_a_killed_process_left_is_removed_when_it_is_old(folder: Path) -> None:
@@ -326,17 +335,14 @@ def test_snapshot_that_another_process_has_just_removed_is_passed_over(tmp_path:
         assert kept.content is None
 
 
-@pytest.mark.parametrize("removed", [False, True], ids=["lock stays", "lock is removed"])
 def test_second_run_with_the_same_key_waits_and_gets_what_the_first_has_done(
-    removed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It locks anew where the first run's lock was removed meanwhile, with a snapshot too old."""
     got: list[object] = []
-    lock = tmp_path / "mine.lock"
 
     def second() -> None:
         with snapshot.kept(tmp_path, "mine") as kept:
-            got.extend([kept.content, lock.exists()])
+            got.append(kept.content)
 
     thread = threading.Thread(target=second, daemon=True)
     with snapshot.kept(tmp_path, "mine") as kept:
@@ -346,13 +352,11 @@ def test_second_run_with_the_same_key_waits_and_gets_what_the_first_has_done(
                 break
             time.sleep(0.01)
         assert caplog.messages == ["another process trains the same run; waiting for it to end"]
-        if removed:
-            lock.unlink()
         kept.put({"epoch": 1})
         time.sleep(0.05)  # if the second did not wait, it would have nothing now
         assert got == []
     thread.join(timeout=60)
-    assert got == [{"epoch": 1}, True]
+    assert got == [{"epoch": 1}]
 
 
 def test_runs_with_different_keys_do_not_wait_for_each_other(

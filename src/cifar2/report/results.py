@@ -92,7 +92,7 @@ def read_predictions(path: Path) -> list[Prediction]:
         FileError: if it is damaged; an image's index is its row's number.
     """
     try:
-        rows = list(csv.DictReader(path.read_text().splitlines()))
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
         predictions = [
             Prediction(int(row["image"]), row["actual"], row["predicted"], float(row["confidence"]))
             for row in rows

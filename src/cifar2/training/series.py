@@ -79,7 +79,7 @@ def read(folder: Path) -> list[Epoch]:
 
 def _read_column(path: Path, name: str) -> list[float]:
     try:
-        rows = csv.DictReader(path.read_text().splitlines(), delimiter="\t")
+        rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t")
         return [float(row[name]) for row in rows]
     except FileNotFoundError as error:
         raise MissingFile(path) from error
