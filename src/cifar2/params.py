@@ -12,11 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -24,6 +22,8 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from cifar2 import models
 from cifar2.errors import UserError
@@ -37,16 +37,6 @@ class Unused(NamedTuple):
     """The value that a setting gets in `of_training` where a run does not use it."""
 
     value: object
-
-
-def _from_scientific(value: object) -> object:
-    """Read `1e-2` as a number, as YAML 1.2 and DVC do; PyYAML reads it as text."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    return value
 
 
 def _known_model(name: str) -> str:
@@ -63,7 +53,7 @@ def _distinct(classes: list[str]) -> list[str]:
 
 
 Int = Annotated[int, Field(strict=True)]
-Float = Annotated[float, Field(strict=True, allow_inf_nan=False), BeforeValidator(_from_scientific)]
+Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Str = Annotated[str, Field(strict=True)]
 Bool = Annotated[bool, Field(strict=True)]
 Classes = Annotated[list[ClassName], Field(min_length=2), AfterValidator(_distinct)]
@@ -183,16 +173,20 @@ def load(path: Path) -> Params:
 
 
 def read_yaml(path: Path) -> object:
-    """Return what a YAML file holds.
+    """Return what a YAML file holds, as DVC reads it: `010` is 10, not 8, and `yes` is a word.
 
     Raises:
-        UserError: if it can't be read, or is not YAML.
+        UserError: if it can't be read, or is not YAML 1.2.
     """
     try:
-        return yaml.safe_load(path.read_bytes())
+        return YAML(typ="safe", pure=True).load(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        problem = " ".join(part for part in (error.context, error.problem) if part)
+        raise UserError(f"{path}: not valid YAML: {line}{problem}") from error
+    except (YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
 
 

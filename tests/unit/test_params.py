@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.serialize import load_yaml
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -49,12 +50,50 @@ def test_every_setting_in_params_yaml_has_a_comment() -> None:
             assert "  # " in line or above.lstrip().startswith("#"), line
 
 
-def test_number_in_scientific_notation_without_a_point_is_a_number(tmp_path: Path) -> None:
-    """PyYAML reads 1e-2 as text, DVC as a number."""
+SCALARS_OF_YAML = [
+    *("1e-2", "1E5", "12e03", "1.5e3", ".5", "5.", "+3", "-7", "0x1F", "0o17", "0b11", "1_000"),
+    *("010", "0124", "1:30", "190:20:30", "yes", "no", "on", "off", "True", "TRUE", "y", "'3'"),
+    *("2001-01-01", ".inf", "-.INF", "abc", "3 4", "0.10"),
+]
+
+
+@pytest.mark.parametrize("text", SCALARS_OF_YAML)
+def test_value_is_read_as_dvc_reads_it(text: str, tmp_path: Path) -> None:
+    """PyYAML reads 010 as 8, yes as true and 1e-2 as text."""
+    path = tmp_path / "x.yaml"
+    path.write_text(f"key: {text}\n")
+    content = params.read_yaml(path)
+    assert content == load_yaml(str(path))
+    assert isinstance(content, dict)
+    assert type(content["key"]) is type(load_yaml(str(path))["key"])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-3", 0.001), ("0010", 10.0), ("1", 1.0), ("0.10", 0.1)]
+)
+def test_number_may_be_written_in_several_ways(text: str, value: float, tmp_path: Path) -> None:
+    settings_text = (ROOT / "params.yaml").read_text()
+    assert "  lr: 0.01 " in settings_text
+    (tmp_path / "params.yaml").write_text(settings_text.replace("  lr: 0.01 ", f"  lr: {text} "))
+    assert params.load(tmp_path / "params.yaml").train.lr == value
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("lr: 0.01 ", "lr: 1:30 ", "train.lr: '1:30' is not allowed; input should be a valid num"),
+        ("lr: 0.01 ", "lr: '1e-2' ", "train.lr: '1e-2' is not allowed; input should be a valid "),
+        ("flip: false ", "flip: yes ", "augment.flip: 'yes' is not allowed; input should be a "),
+        ("epochs: 100 ", "epochs: 1:30 ", "train.epochs: '1:30' is not allowed; input should be "),
+    ],
+)
+def test_text_that_looks_like_a_value_is_not_one(
+    before: str, after: str, message: str, tmp_path: Path
+) -> None:
     text = (ROOT / "params.yaml").read_text()
-    assert "  lr: 0.01 " in text
-    (tmp_path / "params.yaml").write_text(text.replace("  lr: 0.01 ", "  lr: 1e-3 "))
-    assert params.load(tmp_path / "params.yaml").train.lr == 0.001
+    assert before in text
+    (tmp_path / "params.yaml").write_text(text.replace(before, after))
+    assert complaint(tmp_path / "params.yaml").startswith(message)
 
 
 def test_settings_cannot_be_changed_after_loading() -> None:
@@ -143,9 +182,19 @@ def test_misspelt_setting_is_named_and_not_the_one_that_is_missing_for_it(tmp_pa
         ("model:\n  name: net\n", "data: missing (and "),
         ("\x00", "not valid YAML: "),
         ("a: 2001-99-99", "not valid YAML: "),
-        ("[" * 1000, "not valid YAML: "),
+        ("[" * 100_000, "not valid YAML: "),
+        ("a: 1\na: 2", "not valid YAML: line 2: while constructing a mapping found duplicate key"),
     ],
-    ids=["cut off", "list", "empty", "incomplete", "null byte", "impossible date", "deeply nested"],
+    ids=[
+        "cut off",
+        "list",
+        "empty",
+        "incomplete",
+        "null byte",
+        "impossible date",
+        "deeply nested",
+        "twice",
+    ],
 )
 def test_file_without_the_settings_is_an_error(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
