@@ -14,9 +14,12 @@ from cifar2.errors import FileError, MissingFile, first_line
 def write(path: Path, content: bytes) -> None:
     """Write a file, and its folder where it is missing; `path` is never seen half-written.
 
+    A symbolic link stays, and the file behind it is written.
+
     Raises:
         OSError: naming `path`, if it can't be written; the former content is still there then.
     """
+    path = _behind_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
@@ -33,7 +36,11 @@ def write(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that replaces `path` at the end, if nothing fails."""
+    """Yield an empty folder that replaces `path` at the end, if nothing fails.
+
+    A symbolic link stays, and the folder behind it is replaced.
+    """
+    path = _behind_link(path)
     part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -44,6 +51,10 @@ def folder(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _behind_link(path: Path) -> Path:
+    return path.resolve() if path.is_symlink() else path
 
 
 def load(path: Path) -> Any:

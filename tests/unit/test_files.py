@@ -118,6 +118,31 @@ def test_part_of_a_killed_process_is_not_in_the_next_folder(tmp_path: Path) -> N
     assert os.listdir(tmp_path / "folder") == ["new"]
 
 
+# Links.
+
+
+def test_file_behind_a_link_is_written_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "file")
+    files.write(tmp_path / "link", b"content")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "file").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_folder_behind_a_link_is_replaced_and_the_link_stays(exists: bool, tmp_path: Path) -> None:
+    """A user may have the data on another disk."""
+    disk = tmp_path / "disk"
+    if exists:
+        disk.mkdir()
+        (disk / "old").touch()
+    (tmp_path / "link").symlink_to(disk)
+    with files.folder(tmp_path / "link") as part:
+        (part / "new").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert os.listdir(disk) == ["new"]
+    assert sorted(os.listdir(tmp_path)) == ["disk", "link"]
+
+
 # Reading.
 
 

@@ -98,7 +98,14 @@ def normalize(images: Tensor) -> Tensor:
 
     uint8 [N, 3, 32, 32] → float32 [N, 3, 32, 32] on the same device, `channels_last` in memory:
     convolutions and, far more so, pools are faster in that layout, and keep it (bench/README.md).
+
+    Raises:
+        ValueError: for anything but uint8 [N, 3, 32, 32]. Floats between 0 and 1, say, would give
+            wrong answers without an error.
     """
+    if images.dtype != torch.uint8 or images.shape[1:] != (3, 32, 32):
+        kind = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+        raise ValueError(f"images must be uint8 [N, 3, 32, 32], 0 to 255; these are {kind}")
     images = images.contiguous(memory_format=torch.channels_last)
     mean = torch.tensor(MEAN, device=images.device).view(3, 1, 1)
     std = torch.tensor(STD, device=images.device).view(3, 1, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from torch import nn
 
 from cifar2 import files, models
 from cifar2.data import dataset
-from cifar2.errors import FileError, MissingFile, first_line
+from cifar2.errors import FileError, MissingFile
 
 
 class Card(NamedTuple):
@@ -49,13 +50,16 @@ def save(network: nn.Module, card: Card, path: Path) -> None:
     files.write(path, buffer.getvalue())
 
 
-def load(path: Path) -> tuple[nn.Module, Card]:
+def load(path: Path | str) -> tuple[nn.Module, Card]:
     """Read what `save` wrote; the network is on the CPU, in evaluation mode.
+
+    The names of weights may begin with "module.", as `DataParallel` has them.
 
     Raises:
         MissingFile: if one of the two files is not there.
         FileError: if they are not a network's weights and its card.
     """
+    path = Path(path)
     state = files.load(path)
     try:
         description = json.loads(path.with_suffix(".json").read_bytes())
@@ -66,11 +70,18 @@ def load(path: Path) -> tuple[nn.Module, Card]:
             description["dataset"],
         )
         network = models.get_model(card.name, len(card.classes), **card.config)
+        nn.modules.utils.consume_prefix_in_state_dict_if_present(state, "module.")
         network.load_state_dict(state)
         if not all(weight.isfinite().all() for weight in network.state_dict().values()):
             raise ValueError("some weights are not finite")
     except FileNotFoundError as error:
         raise MissingFile(error.filename) from error
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise FileError(path, f"not a trained network ({first_line(error)})") from error
+        raise FileError(path, f"not a trained network ({_in_short(error)})") from error
     return network.eval(), card
+
+
+def _in_short(error: Exception) -> str:
+    """Return an error's message in a line; `load_state_dict` names every weight that differs."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    return textwrap.shorten(message, 300, placeholder=" …")

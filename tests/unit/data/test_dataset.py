@@ -132,3 +132,21 @@ def test_normalised_images_keep_their_shape_and_are_channels_last() -> None:
     assert images.is_contiguous(memory_format=torch.channels_last)
     means = images.mean(dim=(1, 2, 3))
     assert (means[1:] > means[:-1]).all()  # each image is brighter than the one before
+
+
+@pytest.mark.parametrize(
+    ("images", "kind"),
+    [
+        (torch.rand(2, 3, 32, 32), "float32 [2, 3, 32, 32]"),  # as torchvision's ToTensor gives
+        (torch.zeros(2, 3, 32, 32, dtype=torch.int64), "int64 [2, 3, 32, 32]"),
+        (torch.zeros(3, 32, 32, dtype=torch.uint8), "uint8 [3, 32, 32]"),
+        (torch.zeros(2, 4, 32, 32, dtype=torch.uint8), "uint8 [2, 4, 32, 32]"),  # RGBA
+        (torch.zeros(2, 1, 32, 32, dtype=torch.uint8), "uint8 [2, 1, 32, 32]"),  # grey
+        (torch.zeros(2, 3, 64, 64, dtype=torch.uint8), "uint8 [2, 3, 64, 64]"),
+        (torch.zeros(2, 32, 32, 3, dtype=torch.uint8), "uint8 [2, 32, 32, 3]"),  # as Pillow gives
+    ],
+)
+def test_images_of_another_kind_are_an_error(images: torch.Tensor, kind: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        dataset.normalize(images)
+    assert str(caught.value) == (f"images must be uint8 [N, 3, 32, 32], 0 to 255; these are {kind}")

@@ -113,6 +113,38 @@ def test_saving_leaves_the_network_as_it_is(tmp_path: Path) -> None:
     assert network.training
 
 
+# Reading what others have saved
+
+
+def test_path_may_be_text(tmp_path: Path) -> None:
+    network, card = checkpoint.load(str(save(tmp_path)))
+    assert card.name == "net" and not network.training
+
+
+def test_weights_of_data_parallel_are_loaded(tmp_path: Path) -> None:
+    """Its names of weights begin with "module."."""
+    path = save(tmp_path)
+    network, _ = checkpoint.load(path)
+    torch.save(nn.DataParallel(network).state_dict(), path)
+    assert set(torch.load(path, weights_only=True)) == {f"module.{n}" for n in network.state_dict()}
+    again, _ = checkpoint.load(path)
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(again(images), network(images))
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    state = torch.load(path, weights_only=True)
+    torch.save({name.replace("conv1", "first"): each for name, each in state.items()}, path)
+    with pytest.raises(FileError) as caught:
+        checkpoint.load(path)
+    assert str(caught.value) == (
+        f"{path}: not a trained network (Error(s) in loading state_dict for Net: Missing key(s) in"
+        ' state_dict: "conv1.weight", "conv1.bias". Unexpected key(s) in state_dict:'
+        ' "first.weight", "first.bias".)'
+    )
+
+
 # Reading what is damaged
 
 
