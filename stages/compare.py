@@ -1,7 +1,10 @@
 """Compare the zoo's variants: means over seeds, the book's figures, which differences are real."""
 
 import json
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
 
 import _stage
 

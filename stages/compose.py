@@ -8,8 +8,11 @@ do; and the zoo's own `dvc.yaml` need not name the network of each variant.
 """
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
 
 import _stage
 import yaml

@@ -1,6 +1,9 @@
 """Draw which class a trained network predicts for the images of which."""
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
 
 import _stage
 

@@ -2,7 +2,10 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
 
 import _stage
 
@@ -18,10 +21,8 @@ def main(settings: Path, raw: Path) -> None:
     if source == "synthetic":
         _draw(raw)
         return
-    # DVC names the files in its cache by their MD5, and CIFAR-10's are published. So a former
-    # download is found there, although DVC removes data/raw before it runs this stage again.
-    store = _stage.scratch(Path(".dvc/cache/files/md5"))
     address = os.environ.get("CIFAR10_URL")
+    store = None if address else _cache()
     advice = "set CIFAR10_URL to a copy, or run with -S data.source=synthetic"
     try:
         download.fetch(raw, address, store)
@@ -41,6 +42,22 @@ def main(settings: Path, raw: Path) -> None:
             f"CIFAR10_URL: {error}; set it to an http(s) or file URL or a path, of"
             " cifar-10-python.tar.gz or of the folder in it, or unset it to try the mirrors"
         ) from error
+
+
+def _cache() -> Path | None:
+    """Return the folder of DVC's cache, wherever it was set to be; None without DVC.
+
+    DVC names the files there by their MD5, and those of CIFAR-10 are published. So a former
+    download is found there, although DVC removes data/raw before it runs this stage again.
+    """
+    from dvc.exceptions import DvcException  # here: it takes half a second
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(_stage.scratch(Path(".")))) as repo:
+            return Path(repo.cache.local.path)
+    except DvcException:
+        return None
 
 
 def _draw(raw: Path) -> None:

@@ -1,6 +1,9 @@
 """Measure the trained network: accuracy and loss, and its prediction for every val image."""
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
 
 import _stage
 

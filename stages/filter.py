@@ -1,6 +1,9 @@
 """Keep the chosen classes of CIFAR-10, or of the stand-in, as tensors."""
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
 
 import _stage
 

@@ -1,6 +1,9 @@
 """Draw loss and accuracy per epoch, and the worst mistakes."""
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
 
 import _stage
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
+
 import _stage
 
 from cifar2 import models, params

@@ -30,6 +30,29 @@ def test_wrong_setting_is_named_and_no_output_is_lost(change: str, reason: str, 
     assert metrics(tidy)["model"] == "net"
 
 
+def test_refused_setting_is_seen_and_restored_by_git(tidy: Path) -> None:
+    """DVC writes the file within the second in which Git wrote it, and with the same size."""
+    before = (tidy / "params.yaml").read_bytes()
+    for _ in range(5):
+        experiment(tidy, "train.epochs=0", status=255)
+        assert run("git", "status", "--porcelain", cwd=tidy) == " M params.yaml\n"
+        run("git", "restore", "params.yaml", cwd=tidy)
+        assert (tidy / "params.yaml").read_bytes() == before
+
+
+def test_lock_file_that_is_not_committed_is_seen_by_git_after_a_refused_experiment(
+    tidy: Path,
+) -> None:
+    text = (tidy / "dvc.lock").read_text()
+    changed = text.replace("size: 23\n", "size: 24\n")
+    for _ in range(5):
+        (tidy / "dvc.lock").write_text(changed)
+        experiment(tidy, "train.epochs=0", status=255)
+        run("git", "restore", "params.yaml", cwd=tidy)
+        assert run("git", "status", "--porcelain", cwd=tidy) == " M dvc.lock\n"
+        run("git", "restore", "dvc.lock", cwd=tidy)
+
+
 def test_failed_first_run_leaves_no_file_to_add(tmp_path: Path) -> None:
     clone = copy_project(tmp_path)
     (clone / "dvc.lock").unlink(missing_ok=True)

@@ -66,13 +66,43 @@ def test_wrong_cifar10_url_is_an_error_and_not_replaced_by_the_stand_in(tmp_path
     assert not (tmp_path / "data" / "raw").exists()
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Give what `fetch` is called with."""
+    asked: list[Any] = []
+    monkeypatch.setattr(download, "fetch", lambda *arguments: asked.extend(arguments))
+    monkeypatch.delenv("CIFAR10_URL", raising=False)
+    return asked
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["usual cache", "moved cache"])
 def test_former_download_is_looked_for_in_the_cache_of_the_main_repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moved: bool, asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DVC runs some experiments in a copy of the repository, which has no cache."""
-    asked: list[Any] = []
-    monkeypatch.setenv("DVC_ROOT", "/main")
-    monkeypatch.setenv("CIFAR10_URL", "http://a.mirror")
-    monkeypatch.setattr(download, "fetch", lambda *arguments: asked.extend(arguments))
+    main, cache = tmp_path / "main", tmp_path / "main/.dvc/cache"
+    main.mkdir()
+    run("dvc", "init", "--quiet", "--no-scm", cwd=main)
+    if moved:
+        cache = tmp_path / "shared"
+        run("dvc", "cache", "dir", "--local", cache, cwd=main)
+    monkeypatch.setenv("DVC_ROOT", str(main))
     download_stage.main(write(tmp_path / "params.yaml"), tmp_path / "raw")
-    assert asked == [tmp_path / "raw", "http://a.mirror", Path("/main/.dvc/cache/files/md5")]
+    assert asked == [tmp_path / "raw", None, cache / "files/md5"]
+
+
+def test_stage_that_runs_without_dvc_has_no_cache_to_look_in(
+    asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    download_stage.main(write(tmp_path / "params.yaml"), tmp_path / "raw")
+    assert asked == [tmp_path / "raw", None, None]
+
+
+def test_address_that_is_given_comes_before_the_cache(
+    asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIFAR10_URL", "http://a.mirror")
+    download_stage.main(write(tmp_path / "params.yaml"), tmp_path / "raw")
+    assert asked == [tmp_path / "raw", "http://a.mirror", None]

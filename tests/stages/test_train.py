@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,21 @@ def test_outputs_are_the_network_its_card_and_the_series(data: Path) -> None:
     assert card["config"] == {}
     assert card["classes"] == ["airplane", "bird"]
     assert card["dataset"] == "cifar10"
+
+
+@pytest.mark.parametrize("limit", [{"OMP_THREAD_LIMIT": "1"}, {"OMP_DYNAMIC": "true"}])
+def test_limit_on_the_threads_of_openmp_changes_no_byte(
+    limit: dict[str, str], tmp_path: Path
+) -> None:
+    """PyTorch hangs, or computes wrong gradients, with fewer threads than it was told."""
+    write(tmp_path / "params.yaml", train__epochs=2, train__threads=2)
+    tiny_data(tmp_path / "data/cifar2")
+    models = []
+    for env in ({}, limit):
+        run(*words("train"), cwd=tmp_path, env=env, timeout=120)
+        models.append((tmp_path / "models/model.pt").read_bytes())
+        shutil.rmtree(tmp_path / ".dvc")
+    assert models[0] == models[1]
 
 
 @pytest.mark.parametrize("name", list_models())
