@@ -30,9 +30,10 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stages"))
 
+import _stage  # puts this project's library first on the path
 import compose
 import evaluate
-import train as train_stage  # the import of a stage puts this project's library first on the path
+import train as train_stage
 
 from bench import chapter
 from bench.machine import cpu
@@ -102,7 +103,10 @@ def main() -> None:
         project["data"] = data(clone, val)
         project["stages"] = stages(clone)
         project["growth"] = growth(clone, train, val)
-    arguments.json.write_text(json.dumps({"machine": machine} | project, indent=2) + "\n")
+    project["neighbours"] = neighbours(arguments.models, arguments.threads)
+    arguments.json.write_bytes(
+        (json.dumps({"machine": machine} | project, indent=2) + "\n").encode()
+    )
 
 
 # Runs a command and adds a line with its peak memory in KiB. A child of this process, which is
@@ -456,6 +460,63 @@ def commands(clone: Path, one: Path) -> dict[str, Any]:
         result[name] = {"project": ours, "one_line": theirs, "ratio": ratio}
         print(f"{name:<16} {spread(ours):>18}   one line {spread(theirs):>18}   ratio {ratio:.2f}")
     return result
+
+
+# A process that computes without a pause, and another training.
+BUSY = [sys.executable, "-c", "while True: pass"]
+
+
+def neighbours(names: list[str], threads: int) -> dict[str, Any]:
+    """Time epochs alone, beside a busy process and beside another training, in turn.
+
+    "before" is what OpenMP does by itself, "after" with the variable that the stages set for it.
+    """
+    section("an epoch of 20 steps beside other work: before and after, in ms; how many times alone")
+    print(f"{'model':<11} {'alone':>17} {'busy process':>22} {'another training':>24} {'cost':>6}")
+    environments = {
+        "before": {name: "" for name in _stage.OPENMP},
+        "after": _stage.OPENMP,
+    }
+    result: dict[str, Any] = {}
+    for name in names:
+        row: dict[str, dict[str, float]] = {each: {} for each in environments}
+        for beside in ("nothing", "busy process", "training"):
+            for each, environment in environments.items():
+                row[each][beside] = epoch_seconds_beside(beside, name, threads, environment)
+        result[name] = row
+        before, after = row["before"], row["after"]
+        alone = f"{before['nothing'] * 1e3:.0f} {after['nothing'] * 1e3:.0f}"
+        cells = [
+            f"{before[beside] * 1e3:.0f} {after[beside] * 1e3:.0f}"
+            f" ({before[beside] / before['nothing']:.1f} {after[beside] / after['nothing']:.1f})"
+            for beside in ("busy process", "training")
+        ]
+        cost = after["nothing"] / before["nothing"] - 1
+        print(f"{name:<11} {alone:>17} {cells[0]:>22} {cells[1]:>24} {cost:>+6.1%}", flush=True)
+    return result
+
+
+def epoch_seconds_beside(
+    beside: str, name: str, threads: int, environment: dict[str, str]
+) -> float:
+    """Return the median of some epochs, of 20 steps each, in a process of its own."""
+    env = os.environ | environment
+    env = {key: value for key, value in env.items() if value}
+    options = ["--images", str(20 * BATCH_SIZE), "--threads", str(threads)]
+    epoch = [sys.executable, "-m", "bench.epoch", name, *options, "--epochs"]
+    commands = {"nothing": [], "busy process": BUSY, "training": [*epoch, "100000"]}
+    with contextlib.ExitStack() as stack:
+        if command := commands[beside]:
+            other = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE)
+            stack.callback(other.wait)
+            stack.callback(other.kill)
+            if beside == "training":
+                assert other.stdout is not None
+                other.stdout.readline()  # until it is under way
+        done = subprocess.run(
+            [*epoch, "6"], cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True
+        )
+    return statistics.median(json.loads(done.stdout.splitlines()[-1])[2:])
 
 
 def growth(clone: Path, train: dataset.Dataset, val: dataset.Dataset) -> dict[str, Any]:
