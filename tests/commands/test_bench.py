@@ -29,6 +29,7 @@ def test_every_section_has_its_figures(clone: Path, tmp_path: Path) -> None:
     figures = json.loads((copy / "results.json").read_text())
     assert set(figures) == {
         "machine", "pipeline", "commands", "loops", "variants", "data", "stages", "growth",
+        "neighbours",
     }  # fmt: skip
     assert set(figures["commands"]) == {"dvc repro", "dvc metrics diff", "dvc exp show"}
     assert figures["loops"]["net"]["ratio"] > 0
