@@ -7,7 +7,7 @@ STAMP := $(VENV)/.cifar2-$(shell cat requirements.txt constraints.txt pyproject.
 # Stages call plain `python`, as in an activated environment.
 RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: help setup lock repro zoo adopt test test-unit lint bench clean
+.PHONY: help setup lock repro zoo adopt docs test test-unit lint bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -38,6 +38,9 @@ zoo: setup  ## train every variant that is not up to date (JOBS=2: two at once, 
 adopt: setup  ## keep the results when code changes, if it gives the same bytes (minutes)
 	$(RUN) python -m zoo adopt
 
+docs: setup  ## bring the figures of README.md and docs/ up to date
+	$(RUN) python -m pages.figures
+
 test: setup  ## run the tests (PYTEST="-m slow": the slow ones)
 	$(RUN) pytest $(PYTEST)
 
@@ -56,4 +59,4 @@ clean:  ## remove data, models, snapshots and scratch (not DVC's cache, nor the 
 	rm -rf data models plots/mistakes.png dvc_plots .dvc/tmp/snapshots
 	rm -rf zoo/data zoo/models zoo/settings zoo/dvc_plots zoo/.dvc/tmp/snapshots zoo/.dvc/tmp/zoo
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find src stages tests bench zoo -name __pycache__ -exec rm -rf {} +
+	find src stages tests bench zoo pages -name __pycache__ -exec rm -rf {} +

@@ -1,11 +1,13 @@
-"""The zoo's commands: `python -m zoo train` and `python -m zoo adopt`."""
+"""The zoo's commands: `python -m zoo train`, `adopt` and `show`."""
 
 import argparse
 import shutil
 import signal
 import sys
 
+from cifar2.errors import UserError
 from zoo.adopt import adopt
+from zoo.show import command
 from zoo.train import train
 
 
@@ -23,7 +25,15 @@ def main() -> None:
         " code for two epochs on a part of the data. Where all bytes are the same, record the"
         " present code for the results that are there.",
     )
+    showing = commands.add_parser("show", help="print the `dvc exp run` for a variant")
+    showing.add_argument("variant")
     arguments = parser.parse_args()
+    if arguments.command == "show":
+        try:
+            print(command(arguments.variant))
+        except UserError as error:
+            sys.exit(f"zoo: {error}")
+        return
     if arguments.command == "train" and arguments.jobs < 1:
         parser.error(f"--jobs: {arguments.jobs} is not allowed, at least 1")
     if not shutil.which("dvc"):

@@ -42,7 +42,7 @@ class Unused(NamedTuple):
 def _known_model(name: str) -> str:
     known = models.list_models()
     if name not in known:
-        raise ValueError(f"unknown model;{_did_you_mean(name, known)} models: {', '.join(known)}")
+        raise ValueError(f"unknown model;{did_you_mean(name, known)} models: {', '.join(known)}")
     return name
 
 
@@ -222,13 +222,13 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
                 else:  # a dictionary of groups
                     group = get_args(group)[1]
             options = list(group.model_fields)
-            hint = _did_you_mean(error["loc"][-1], options)
+            hint = did_you_mean(error["loc"][-1], options)
             return f"{key}: unknown setting;{hint} settings here: {', '.join(options)}"
         case "missing":
             return f"{key}: missing"
         case "literal_error":
             options = re.findall(r"'(\w+)'", error["ctx"]["expected"])
-            hint = _did_you_mean(error["input"], options)
+            hint = did_you_mean(error["input"], options)
             return f"{key}: {value} is not allowed;{hint} allowed: {', '.join(options)}"
         case "string_pattern_mismatch":
             return f"{key}: {value}: unknown device; devices: auto, cpu, cuda, cuda:N, mps"
@@ -240,6 +240,7 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
             return f"{key}: {value} is not allowed; {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
-def _did_you_mean(name: object, options: list[str]) -> str:
+def did_you_mean(name: object, options: list[str]) -> str:
+    """Return " did you mean 'NAME'?" for the option that a misspelt name is nearest to, if any."""
     near = difflib.get_close_matches(str(name), options, n=1)
     return f" did you mean {near[0]!r}?" if near else ""
