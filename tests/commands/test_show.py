@@ -1,0 +1,51 @@
+"""`python -m zoo show`: the command it prints gives the settings of the zoo's own run."""
+
+import shlex
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from cifar2 import params, variants
+from cifar2.errors import UserError
+from tests.conftest import ROOT, run
+from zoo.show import command
+
+ZOO = variants.load(ROOT / "zoo" / "params.yaml")
+DEFAULTS = params.load(ROOT / "params.yaml")
+VARIANTS = [name for group in ZOO.groups().values() for name in group.variants]
+
+
+def settings_set_by(words: list[str]) -> params.Params:
+    """Return the defaults with what each `-S` sets, its value read as YAML, as DVC reads it."""
+    merged: dict[str, Any] = DEFAULTS.model_dump()
+    for flag, word in zip(words[::2], words[1::2], strict=True):
+        assert flag == "-S"
+        key, value = word.split("=")
+        group, name = key.split(".")
+        merged[group][name] = YAML(typ="safe", pure=True).load(value)
+    return params.validate(params.Params, merged, "the command")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_command_has_the_settings_of_the_variants_first_run(variant: str) -> None:
+    words = shlex.split(command(variant).replace("\\\n", ""))  # as a shell joins lines
+    assert words[:5] == ["dvc", "exp", "run", "--name", variant]
+    expected = next(
+        each.settings
+        for each in variants.runs(ZOO, DEFAULTS, "zoo")
+        if each.name.rpartition("-")[0] == variant
+    )
+    found = settings_set_by(words[5:])
+    if variant in ZOO.ten_classes.variants:
+        assert found.data.classes == ZOO.ten_classes.classes
+        found = found.model_copy(update={"data": DEFAULTS.data})
+    assert found == expected
+
+
+def test_unknown_variant_is_refused_in_a_line() -> None:
+    said = run("python", "-m", "zoo", "show", "fst", cwd=ROOT, status=1)
+    assert said.startswith("zoo: 'fst': unknown variant; did you mean 'fast'?")
+    assert said.count("\n") == 1
+    with pytest.raises(UserError, match="unknown variant"):
+        command("fst")
