@@ -7,7 +7,7 @@ STAMP := $(VENV)/.cifar2-$(shell cat requirements.txt constraints.txt pyproject.
 # Stages call plain `python`, as in an activated environment.
 RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: help setup lock repro zoo adopt docs test test-unit lint bench clean
+.PHONY: help setup lock repro zoo adopt page docs test test-unit lint bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -37,6 +37,12 @@ zoo: setup  ## train every variant that is not up to date (JOBS=2: two at once, 
 
 adopt: setup  ## keep the results when code changes, if it gives the same bytes (minutes)
 	$(RUN) python -m zoo adopt
+
+# DVC's page of plots, with the chart library in it.
+page:  ## build .dvc/page.html from pages/plots.html
+	$(PYTHON) -m venv .page && .page/bin/pip install --quiet vl-convert-python==1.9.0.post1
+	.page/bin/python -m pages.plots
+	rm -r .page
 
 docs: setup  ## bring the figures of README.md and docs/ up to date
 	$(RUN) python -m pages.figures
