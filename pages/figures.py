@@ -62,9 +62,12 @@ def figure(kind: str, *names: str) -> str:
             return _names(name for name, _, high, real in _against(variant) if real and high < 0)
         case ["like", variant]:
             return _names(name for name, _, _, real in _against(variant) if not real)
-        case ["differ"]:
-            different = {name for name, _, _, real in _against("baseline") if real}
-            return _names(name for name in NETWORKS if name in different)
+        case ["table", "better"]:  # of the variants in README's table
+            better = {name for name, low, _, real in _against("baseline") if real and low > 0}
+            return _names(name for name in NETWORKS if name in better)
+        case ["table", "worse"]:
+            worse = {name for name, _, high, real in _against("baseline") if real and high < 0}
+            return _names(name for name in NETWORKS if name in worse)
         case ["interval", variant, other]:
             low, high = next(each[1:3] for each in _against(other) if each[0] == variant)
             return f"{low:+.3f} to {high:+.3f}"
