@@ -2,8 +2,10 @@
 VENV ?= .venv
 PYTHON ?= python3
 JOBS ?= 1
+# What to install beside what everyone needs: EXTRAS=onnx for `cifar2 export`.
+EXTRAS ?=
 # Named after what is to be installed: made again when that changes, shared by clones that agree.
-STAMP := $(VENV)/.cifar2-$(shell cat requirements.txt constraints.txt pyproject.toml | cksum | cut -d ' ' -f 1)
+STAMP := $(VENV)/.cifar2-$(shell cat requirements*.txt constraints.txt pyproject.toml | cksum | cut -d ' ' -f 1)$(EXTRAS:%=-%)
 # Stages call plain `python`, as in an activated environment.
 RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 
@@ -18,15 +20,15 @@ $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "$(PYTHON) is too old: Python 3.11 or newer is needed (PYTHON=path)" >&2; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --disable-pip-version-check -r requirements.txt -c constraints.txt -e .
+	$(VENV)/bin/pip install --disable-pip-version-check -r requirements.txt -c constraints.txt -e .$(EXTRAS:%=[%])
 	rm -f $(VENV)/.cifar2-*
 	touch $@
 
 # For every system at once; uv resolves, and installs nothing.
 lock:  ## renew constraints.txt, the versions of all that requirements.txt brings with it
 	$(PYTHON) -m venv .lock && .lock/bin/pip install --quiet uv
-	.lock/bin/uv pip compile --quiet requirements.txt --output-file constraints.txt --upgrade --universal \
-	  --python-version 3.11 --no-annotate --custom-compile-command "make lock"
+	.lock/bin/uv pip compile --quiet requirements.txt requirements-onnx.txt --output-file constraints.txt \
+	  --upgrade --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock"
 	rm -r .lock
 
 repro: setup  ## run the pipeline: download, filter, train, evaluate, plot

@@ -1,5 +1,7 @@
 """Small convolutional networks on CIFAR-2, after chapter 8 of *Deep Learning with PyTorch*."""
 
+__version__ = "1.0.0"
+
 # The modules that carry the bytes of results and do not decide them. No stage names them in its
 # `deps`, and they are not part of a snapshot's key, so an edit there trains nothing again. All
 # other modules that a stage imports are in its `deps` (tests/stages/test_deps.py holds them to it),

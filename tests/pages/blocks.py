@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-# A comment before a block says whether it is run: "not run: reason", or "fails: reason".
+# A comment before a block says how it is run: "not run: reason", "fails: reason", or "output
+# differs: reason".
 BLOCK = re.compile(r"(?:^<!-- ([^\n]*) -->\n)?^```(console|python)\n(.*?)^```$", re.M | re.S)
 NUMBER = re.compile(r"-?\d([\d.,:-]*\d)?")
 ADDRESS = re.compile(r"file://\S*(?=/dvc_plots/)")

@@ -1,0 +1,1 @@
+"""A trained network outside of the pipeline: asked about pictures, exported to other programs."""

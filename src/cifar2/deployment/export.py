@@ -1,0 +1,79 @@
+"""A trained network as an ONNX file, which other programs and languages run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from cifar2 import __version__, files
+from cifar2.data import dataset
+from cifar2.errors import UserError
+from cifar2.inference.checkpoint import Card
+
+
+class _WithPixels(nn.Module):
+    """A network with all that surrounds it: pixels in, logits and probabilities out."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.network(dataset.normalize(pixels))
+        return logits, logits.softmax(dim=1)
+
+
+def export(network: nn.Module, card: Card, path: Path) -> None:
+    """Write a network as one ONNX file, which takes any number of images at once.
+
+    Input: `pixels`, uint8 [N, 3, 32, 32], RGB. Outputs: `logits` and `probabilities`, float32
+    [N, num_classes]. The normalisation is part of the file. Its metadata has the model's name, its
+    classes as a JSON list, the data set, and the version of this project.
+
+    Raises:
+        UserError: if the packages for it are not installed.
+        OSError: if the file can't be written.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  (PyTorch's exporter needs it)
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed; pip install 'cifar2[onnx]'") from error
+
+    # The exporter takes an example; with one image it would make the network for one alone.
+    example = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    with (
+        warnings.catch_warnings(action="ignore"),  # about the exporter's own parts
+        contextlib.redirect_stdout(io.StringIO()),  # its progress
+    ):
+        program = torch.onnx.export(
+            _WithPixels(network).eval(),
+            (example,),
+            dynamo=True,
+            input_names=["pixels"],
+            output_names=["logits", "probabilities"],
+            dynamic_shapes=({0: Dim("images")},),
+            verbose=False,
+        )
+    assert program is not None
+    content = program.model_proto
+    for part in (content.graph, *content.graph.node, *content.graph.value_info):
+        part.ClearField("metadata_props")  # the exporter's notes, with paths of this machine
+    onnx.helper.set_model_props(
+        content,
+        {
+            "model": card.name,
+            "classes": json.dumps(card.classes),
+            "dataset": card.source,
+            "version": __version__,
+        },
+    )
+    onnx.checker.check_model(content, full_check=True)
+    files.write(path, content.SerializeToString())
