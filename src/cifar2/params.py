@@ -46,6 +46,12 @@ def _known_model(name: str) -> str:
     return name
 
 
+def _odd(size: int) -> int:
+    if size % 2 == 0:
+        raise ValueError("must be odd, so that the convolution keeps height and width")
+    return size
+
+
 def _distinct(classes: list[str]) -> list[str]:
     if len(set(classes)) < len(classes):
         raise ValueError("a class is named twice")
@@ -76,10 +82,18 @@ class Model(Group):
     n_blocks: Annotated[Int, Field(ge=1, le=1000), Unused(1)]
     dropout: Annotated[Float, Field(ge=0, lt=1), Unused(0.0)]
     shared_blocks: Annotated[Bool, Unused(False)]
+    kernel_size: Annotated[Int, Field(ge=1, le=31), AfterValidator(_odd), Unused(1)]
 
     def config(self) -> dict[str, Any]:
-        """Return the settings that the chosen network takes, for `models.get_model`."""
-        return {key: getattr(self, key) for key in models.config_keys(self.name)}
+        """Return the settings that the chosen network takes, for `models.get_model`.
+
+        A kernel of 3, which is what every network has by default, is left out, so that the cards of
+        networks from before there was a choice keep their bytes.
+        """
+        config = {key: getattr(self, key) for key in models.config_keys(self.name)}
+        if config.get("kernel_size") == 3:
+            del config["kernel_size"]
+        return config
 
     def unused(self) -> set[str]:
         """Return the settings that the chosen network does not take."""

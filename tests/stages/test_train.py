@@ -64,7 +64,7 @@ def test_limit_on_the_threads_of_openmp_changes_no_byte(
 @pytest.mark.parametrize("name", list_models())
 def test_only_settings_that_a_network_takes_change_the_outputs(name: str, data: Path) -> None:
     usual = trained(data, model__name=name)
-    others = {"n_chans1": 8, "n_blocks": 2, "dropout": 0.1, "shared_blocks": True}
+    others = {"n_chans1": 8, "n_blocks": 2, "dropout": 0.1, "shared_blocks": True, "kernel_size": 5}
     for key, value in others.items():
         changed = trained(data, model__name=name, **{f"model__{key}": value}) != usual
         assert changed == (key in config_keys(name)), key

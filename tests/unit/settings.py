@@ -15,6 +15,7 @@ OTHERS: dict[str, Any] = {
     "model__n_blocks": 2,
     "model__dropout": 0.1,
     "model__shared_blocks": True,
+    "model__kernel_size": 5,
     "train__epochs": 3,
     "train__lr": 0.5,
     "train__optimizer": "adam",

@@ -113,6 +113,10 @@ def test_settings_cannot_be_changed_after_loading() -> None:
         ({"model__name": "../x"}, "model.name: '../x': unknown model; models: airbench, net, net1"),
         ({"model__n_chans1": 1}, "model.n_chans1: 1 is not allowed; input should be greater than"),
         ({"model__shared_blocks": "yes"}, "model.shared_blocks: 'yes' is not allowed; input"),
+        (
+            {"model__kernel_size": 4},
+            "model.kernel_size: 4: must be odd, so that the convolution keeps height and width",
+        ),
         ({"model__dropout": 1.0}, "model.dropout: 1.0 is not allowed; input should be less than 1"),
         (
             {"train__epoch": 3},
@@ -216,6 +220,7 @@ UNUSUAL: dict[str, Any] = {
     "model__n_blocks": 7,
     "model__dropout": 0.3,
     "model__shared_blocks": True,
+    "model__kernel_size": 5,
     "train__momentum": 0.8,
     "train__nesterov": True,
     "evaluation__mirror": True,
@@ -233,20 +238,34 @@ def test_network_takes_its_config_and_no_unused_setting(name: str) -> None:
             get_model(name, **{key: getattr(model, key)})
 
 
+def test_kernel_of_three_is_left_out_of_the_config() -> None:
+    """Otherwise model.json, and so the recorded hash of every network, would change."""
+    assert settings(model__name="netbn", model__kernel_size=3).model.config() == {"n_chans1": 32}
+
+
 @pytest.mark.parametrize(
     ("name", "used"),
     [
-        ("net", {}),
-        ("netwidth", {"n_chans1": 9}),
-        ("net1", {"n_chans1": 9, "dropout": 0.3}),
-        ("netresdeep", {"n_chans1": 9, "n_blocks": 7, "shared_blocks": True}),
+        ("net", {"kernel_size": 5}),
+        ("netwidth", {"n_chans1": 9, "kernel_size": 5}),
+        ("net1", {"n_chans1": 9, "dropout": 0.3, "kernel_size": 5}),
+        (
+            "netresdeep",
+            {"n_chans1": 9, "n_blocks": 7, "shared_blocks": True, "kernel_size": 5},
+        ),
         ("vgg", {}),
     ],
 )
 def test_settings_that_a_network_does_not_take_get_a_fixed_value(
     name: str, used: dict[str, object]
 ) -> None:
-    fixed = {"n_chans1": 2, "n_blocks": 1, "dropout": 0.0, "shared_blocks": False}
+    fixed = {
+        "n_chans1": 2,
+        "n_blocks": 1,
+        "dropout": 0.0,
+        "shared_blocks": False,
+        "kernel_size": 1,
+    }
     run = params.of_training(settings(**UNUSUAL, model__name=name))
     assert run.model.model_dump() == {"name": name} | fixed | used
 

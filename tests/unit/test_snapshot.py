@@ -42,6 +42,12 @@ UNUSED = {
     "net": {"model__n_chans1", "model__n_blocks", "model__dropout", "model__shared_blocks"},
     "net1": {"model__n_blocks", "model__shared_blocks"},
     "netresdeep": {"model__dropout"},
+    "netstem": {
+        "model__n_blocks",
+        "model__dropout",
+        "model__shared_blocks",
+        "model__kernel_size",
+    },
 }
 
 

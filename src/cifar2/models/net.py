@@ -16,10 +16,10 @@ class Net(nn.Module):
     → fc1 [N, 32] → fc2 [N, num_classes].
     """
 
-    def __init__(self, num_classes: int = 2) -> None:
+    def __init__(self, num_classes: int = 2, kernel_size: int = 3) -> None:
         super().__init__()
-        self.conv1 = Conv2d(3, 16)
-        self.conv2 = Conv2d(16, 8)
+        self.conv1 = Conv2d(3, 16, kernel_size)
+        self.conv2 = Conv2d(16, 8, kernel_size)
         self.fc1 = nn.Linear(8 * 8 * 8, 32)
         self.fc2 = nn.Linear(32, num_classes)
 

@@ -18,13 +18,15 @@ class Net1(nn.Module):
     → conv2, pool [N, n_chans1 // 2, 8, 8] → fc1 [N, 32] → fc2 [N, num_classes].
     """
 
-    def __init__(self, num_classes: int = 2, n_chans1: int = 32, dropout: float = 0.4) -> None:
+    def __init__(
+        self, num_classes: int = 2, n_chans1: int = 32, dropout: float = 0.4, kernel_size: int = 3
+    ) -> None:
         super().__init__()
         n_chans2 = n_chans1 // 2
-        self.conv1 = Conv2d(3, n_chans1)
+        self.conv1 = Conv2d(3, n_chans1, kernel_size)
         self.conv1_dropout = nn.Dropout2d(dropout)
         self.conv1_batchnorm = nn.BatchNorm2d(n_chans1)
-        self.conv2 = Conv2d(n_chans1, n_chans2)
+        self.conv2 = Conv2d(n_chans1, n_chans2, kernel_size)
         self.conv2_dropout = nn.Dropout2d(dropout)
         self.conv2_batchnorm = nn.BatchNorm2d(n_chans2)
         self.fc1 = nn.Linear(n_chans2 * 8 * 8, 32)

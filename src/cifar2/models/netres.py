@@ -18,12 +18,12 @@ class NetRes(nn.Module):
     → fc1 [N, 32] → fc2 [N, num_classes].
     """
 
-    def __init__(self, num_classes: int = 2, n_chans1: int = 32) -> None:
+    def __init__(self, num_classes: int = 2, n_chans1: int = 32, kernel_size: int = 3) -> None:
         super().__init__()
         n_chans2 = n_chans1 // 2
-        self.conv1 = Conv2d(3, n_chans1)
-        self.conv2 = Conv2d(n_chans1, n_chans2)
-        self.conv3 = Conv2d(n_chans2, n_chans2)
+        self.conv1 = Conv2d(3, n_chans1, kernel_size)
+        self.conv2 = Conv2d(n_chans1, n_chans2, kernel_size)
+        self.conv3 = Conv2d(n_chans2, n_chans2, kernel_size)
         self.fc1 = nn.Linear(n_chans2 * 4 * 4, 32)
         self.fc2 = nn.Linear(32, num_classes)
 

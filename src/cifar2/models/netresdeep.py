@@ -14,10 +14,10 @@ class ResBlock(nn.Module):
     the Kaiming-normal draw: He et al., *Delving Deep into Rectifiers* (2015), section 2.2.
     """
 
-    def __init__(self, n_chans: int) -> None:
+    def __init__(self, n_chans: int, kernel_size: int) -> None:
         super().__init__()
         # Without a bias, because the batch normalisation would subtract it again.
-        self.conv = nn.Conv2d(n_chans, n_chans, kernel_size=3, padding=1, bias=False)
+        self.conv = nn.Conv2d(n_chans, n_chans, kernel_size, padding=kernel_size // 2, bias=False)
         self.batch_norm = nn.BatchNorm2d(n_chans)
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         nn.init.constant_(self.batch_norm.weight, 0.5)
@@ -45,13 +45,14 @@ class NetResDeep(nn.Module):
         n_chans1: int = 32,
         n_blocks: int = 10,
         shared_blocks: bool = False,
+        kernel_size: int = 3,
     ) -> None:
         super().__init__()
-        self.conv1 = Conv2d(3, n_chans1)
+        self.conv1 = Conv2d(3, n_chans1, kernel_size)
         if shared_blocks:
-            blocks = n_blocks * [ResBlock(n_chans1)]
+            blocks = n_blocks * [ResBlock(n_chans1, kernel_size)]
         else:
-            blocks = [ResBlock(n_chans1) for _ in range(n_blocks)]
+            blocks = [ResBlock(n_chans1, kernel_size) for _ in range(n_blocks)]
         self.resblocks = nn.Sequential(*blocks)
         self.fc1 = nn.Linear(n_chans1 * 8 * 8, 32)
         self.fc2 = nn.Linear(32, num_classes)

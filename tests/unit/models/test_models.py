@@ -60,15 +60,15 @@ def test_unknown_model_is_an_error_that_lists_the_models(name: str) -> None:
     ("name", "keys"),
     [
         ("airbench", ["n_chans1"]),
-        ("net", []),
-        ("net1", ["n_chans1", "dropout"]),
-        ("netbn", ["n_chans1"]),
-        ("netdepth", ["n_chans1"]),
-        ("netdropout", ["n_chans1", "dropout"]),
-        ("netres", ["n_chans1"]),
-        ("netresdeep", ["n_chans1", "n_blocks", "shared_blocks"]),
+        ("net", ["kernel_size"]),
+        ("net1", ["n_chans1", "dropout", "kernel_size"]),
+        ("netbn", ["n_chans1", "kernel_size"]),
+        ("netdepth", ["n_chans1", "kernel_size"]),
+        ("netdropout", ["n_chans1", "dropout", "kernel_size"]),
+        ("netres", ["n_chans1", "kernel_size"]),
+        ("netresdeep", ["n_chans1", "n_blocks", "shared_blocks", "kernel_size"]),
         ("netstem", ["n_chans1"]),
-        ("netwidth", ["n_chans1"]),
+        ("netwidth", ["n_chans1", "kernel_size"]),
         ("vgg", []),
     ],
 )
@@ -130,6 +130,14 @@ def test_n_chans1_is_the_width_of_the_first_convolution(name: str) -> None:
     assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
 
 
+@pytest.mark.parametrize("name", [n for n in PARAMETERS if "kernel_size" in config_keys(n)])
+def test_kernel_size_is_that_of_every_convolution(name: str) -> None:
+    model = get_model(name, kernel_size=5)
+    kernels = {tuple(p.shape[2:]) for p in model.parameters() if p.ndim == 4}
+    assert kernels == {(5, 5)}
+    assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
+
+
 def test_weights_are_drawn_from_the_global_generator() -> None:
     weights = []
     for seed in (1, 1, 2):
@@ -157,9 +165,11 @@ def test_state_dict_of_the_book_s_form_loads_and_gives_the_same(name: str) -> No
     torch.testing.assert_close(gradients[1], gradients[0])
 
 
-def test_convolution_is_torch_s_own() -> None:
+@pytest.mark.parametrize(("kernel_size", "padding"), [(1, 0), (3, 1), (5, 2)])
+def test_convolution_is_torch_s_own(kernel_size: int, padding: int) -> None:
     torch.manual_seed(0)
-    ours, theirs = Conv2d(3, 5).double(), nn.Conv2d(3, 5, kernel_size=3, padding=1).double()
+    ours = Conv2d(3, 5, kernel_size).double()
+    theirs = nn.Conv2d(3, 5, kernel_size, padding=padding).double()
     theirs.load_state_dict(ours.state_dict(), strict=True)
     images = torch.randn(2, 3, 8, 9, dtype=torch.float64)
     for convolution in (ours, theirs):
