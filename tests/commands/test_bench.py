@@ -1,6 +1,7 @@
 """The benchmark, shortened, in a clone."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from bench.__main__ import layer_calls
-from tests.conftest import run
+from tests.conftest import ROOT, run
 
 
 @pytest.mark.slow
@@ -37,6 +38,14 @@ def test_every_section_has_its_figures(clone: Path, tmp_path: Path) -> None:
     assert len(fast["seconds"]) == len(fast["val_accuracies"]) == 2
     assert fast["ratio"] > 1
     assert set(figures["stages"]) == {"download", "filter", "train", "evaluate", "plot", "help"}
+
+
+def test_what_runs_on_a_gpu_runs_on_the_cpu(finished: Path) -> None:
+    words = ["--device", "cpu", "--images", "128", "--epochs", "1", "--models", "netstem"]
+    said = run("python", "-m", "bench.gpu", *words, "--data", finished / "data/cifar2", cwd=ROOT)
+    assert re.search(r"^netstem +same +same +same +same +0$", said, re.MULTILINE), said
+    assert re.search(r"^netstem( +\d+\.\d+){4}$", said, re.MULTILINE), said
+    assert len(re.findall(r"^fast-\d +\d+\.\d s  [01]\.\d{4}$", said, re.MULTILINE)) == 5
 
 
 def test_first_convolution_needs_no_gradient_of_the_images() -> None:
