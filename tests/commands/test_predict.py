@@ -215,7 +215,7 @@ def test_export_without_its_packages(finished: Path, tmp_path: Path) -> None:
     code = "import sys; sys.modules['onnx'] = None; import cifar2.__main__ as m; sys.exit(m.main())"
     words = ["export", str(tmp_path / "model.onnx")]
     said = run(sys.executable, "-c", code, *words, cwd=finished, status=2)
-    assert said == "cifar2: onnx is not installed; pip install 'cifar2[onnx]'\n"
+    assert said == "cifar2: onnx is not installed; it is in the extra [onnx]\n"
 
 
 def test_export_without_a_model(tmp_path: Path) -> None:

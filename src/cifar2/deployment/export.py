@@ -45,7 +45,7 @@ def export(network: nn.Module, card: Card, path: Path) -> None:
         import onnx
         import onnxscript  # noqa: F401  (PyTorch's exporter needs it)
     except ImportError as error:
-        raise UserError(f"{error.name} is not installed; pip install 'cifar2[onnx]'") from error
+        raise UserError(f"{error.name} is not installed; it is in the extra [onnx]") from error
 
     # The exporter takes an example; with one image it would make the network for one alone.
     example = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)

@@ -16,6 +16,7 @@ HIGHEST_COLOUR, OTHER_COLOUR = "#d55e00", "#bbbbbb"
 class Answered(NamedTuple):
     """A picture and a network's answer about it.
 
+    name: what is written above the picture; of a long one, its end.
     picture: uint8 [H, W, 3].
     seen: what the network was given of it, uint8 [32, 32, 3].
     probabilities: that of each class.
