@@ -2,7 +2,8 @@
 VENV ?= .venv
 PYTHON ?= python3
 JOBS ?= 1
-# What to install beside what everyone needs: EXTRAS=onnx for `cifar2 export`.
+# What to install beside what everyone needs: EXTRAS=onnx for `cifar2 export`, EXTRAS=ssh for a DVC
+# remote behind SSH, EXTRAS=onnx,ssh for both.
 EXTRAS ?=
 # Named after what is to be installed: made again when that changes, shared by clones that agree.
 STAMP := $(VENV)/.cifar2-$(shell cat requirements*.txt constraints.txt pyproject.toml | cksum | cut -d ' ' -f 1)$(EXTRAS:%=-%)
@@ -27,7 +28,7 @@ $(STAMP):
 # For every system at once; uv resolves, and installs nothing.
 lock:  ## renew constraints.txt, the versions of all that requirements.txt brings with it
 	$(PYTHON) -m venv .lock && .lock/bin/pip install --quiet uv
-	.lock/bin/uv pip compile --quiet requirements.txt requirements-onnx.txt --output-file constraints.txt \
+	.lock/bin/uv pip compile --quiet requirements*.txt --output-file constraints.txt \
 	  --upgrade --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock"
 	rm -r .lock
 
@@ -64,7 +65,7 @@ bench: setup  ## measure the speed beside the chapter's own loop (BENCH="--model
 	$(RUN) python -m bench $(BENCH)
 
 clean:  ## remove data, models, snapshots and scratch (not DVC's cache, nor the environment)
-	rm -rf data models plots/mistakes.png dvc_plots .dvc/tmp/snapshots
+	rm -rf data models/model.* plots/mistakes.png plots/surest.png dvc_plots .dvc/tmp/snapshots
 	rm -rf zoo/data zoo/models zoo/settings zoo/dvc_plots zoo/.dvc/tmp/snapshots zoo/.dvc/tmp/zoo
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src stages tests bench zoo pages -name __pycache__ -exec rm -rf {} +

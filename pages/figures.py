@@ -54,6 +54,12 @@ def figure(kind: str, *names: str) -> str:
             return (ROOT / "zoo" / "table.md").read_text(encoding="utf-8")
         case ["results"]:
             return _results()
+        case ["kernel"]:
+            return _kernel()
+        case ["neither"]:
+            return _neither()
+        case ["neither", "zoo"]:
+            return _neither_in_the_zoo()
         case ["val", variant]:
             return _with_deviation(_zoo()[variant]["val"])
         case ["better", variant]:
@@ -82,13 +88,12 @@ def _zoo() -> dict[str, Any]:
 def _against(variant: str) -> list[tuple[str, float, float, bool]]:
     """Return each other variant, with the interval of its accuracy minus that of `variant`."""
     found = []
-    with open(ROOT / "zoo" / "pairs.csv", newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            low, high, real = float(row["low"]), float(row["high"]), row["real"] == "true"
-            if row["b"] == variant:
-                found.append((row["a"], low, high, real))
-            if row["a"] == variant:
-                found.append((row["b"], -high, -low, real))
+    for row in _table(ROOT / "zoo" / "pairs.csv"):
+        low, high, real = float(row["low"]), float(row["high"]), row["real"] == "true"
+        if row["b"] == variant:
+            found.append((row["a"], low, high, real))
+        if row["a"] == variant:
+            found.append((row["b"], -high, -low, real))
     return found
 
 
@@ -111,6 +116,62 @@ def _results() -> str:
         ]
         rows.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(rows)
+
+
+def _kernel() -> str:
+    zoo = _zoo()
+    rows = ["| kernels | parameters | train | val | train − val |", "|---|---:|---:|---:|---:|"]
+    for name, kernels in (("baseline", "3×3"), ("kernel", "5×5")):
+        each = zoo[name]
+        gap = each["train"]["mean"] - each["val"]["mean"]
+        accuracies = f"{_with_deviation(each['train'])} | {_with_deviation(each['val'])}"
+        rows.append(f"| {kernels} | {each['parameters']:,} | {accuracies} | {gap:.4f} |")
+    return "\n".join(rows)
+
+
+def _neither() -> str:
+    """Return metrics/neither.csv as a table in Markdown."""
+    rows = _table(ROOT / "metrics" / "neither.csv")
+    airplane, bird = list(rows[0])[2:4]
+    lines = [
+        f"| shown | called {airplane} | called {bird} | mean probability | sure |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {row['class']} | {_percent(row[airplane])} | {_percent(row[bird])}"
+        f" | {float(row['confidence']):.2f} | {_percent(row['sure'])} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _neither_in_the_zoo() -> str:
+    """Return how sure each variant's first network is, of other classes and of its own."""
+    zoo = _zoo()
+    lines = [
+        "| variant | parameters | val accuracy | sure: its own classes | sure: others |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, each in zoo.items():
+        run = ROOT / "zoo" / "runs" / f"{name}-1"
+        if not (run / "neither.csv").exists():
+            continue
+        others = _table(run / "neither.csv")[-1]["sure"]
+        own = [float(row["confidence"]) > 0.95 for row in _table(run / "predictions.csv")]
+        lines.append(
+            f"| `{name}` | {each['parameters']:,} | {each['val']['seeds'][0]:.4f}"
+            f" | {_percent(sum(own) / len(own))} | {_percent(others)} |"
+        )
+    return "\n".join(lines)
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _percent(share: str | float) -> str:
+    return f"{100 * float(share):.1f}%"
 
 
 def _with_deviation(accuracy: dict[str, Any]) -> str:

@@ -1,4 +1,7 @@
-"""Compare the zoo's variants: means over seeds, the book's figures, which differences are real."""
+"""Compare the zoo's variants: means over seeds, the book's figures, which differences are real.
+
+And describe each variant in a model card.
+"""
 
 import json
 import sys
@@ -18,11 +21,14 @@ def main(
     results: Path,
     pairs: Path,
     markdown: Path,
+    cards: Path,
     accuracy_plot: Path,
     curves_plot: Path,
     pairs_plot: Path,
 ) -> None:
-    from cifar2.report import comparison, plotting, summary
+    import torch
+
+    from cifar2.report import card, comparison, plotting, summary
 
     content = variants.load(zoo)
     compared = summary.finished_runs(settings, runs, content.compared())
@@ -33,6 +39,13 @@ def main(
     as_json = {name: each.model_dump() for name, each in summarised.items()}
     files.write(results, (json.dumps(as_json, indent=2) + "\n").encode())
     files.write(markdown, summary.table(summarised, content.book).encode())
+
+    with files.folder(cards) as part:
+        for name, seeds in (compared | others).items():
+            scores = [run.accuracy for run in seeds.values()]
+            settings_of_first = next(iter(seeds.values())).settings
+            text = card.card(settings_of_first, scores, list(seeds), [], torch.__version__)
+            files.write(part / f"{name}.md", text.encode())
 
     drawn = summary.drawn(compared, content.book)
     title = f"Accuracy on {data}: mean over seeds, ± one standard deviation"
@@ -60,6 +73,7 @@ if __name__ == "__main__":
         results="the JSON file to write the means, deviations and accuracies to",
         pairs="the CSV file to write the difference of every pair to",
         markdown="the Markdown table of the results to write",
+        cards="the folder to write a model card of each variant to",
         accuracy_plot="the picture to draw of the accuracies",
         curves_plot="the picture to draw of the accuracies per epoch",
         pairs_plot="the picture to draw of the differences",

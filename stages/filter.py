@@ -1,4 +1,4 @@
-"""Keep the chosen classes of CIFAR-10, or of the stand-in, as tensors."""
+"""Keep the chosen classes of CIFAR-10, or of the stand-in, as tensors, and all val images."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from cifar2.data import cifar10, synthetic
 from cifar2.errors import MissingFile
 
 
-def main(settings: Path, raw: Path, data: Path) -> None:
+def main(settings: Path, raw: Path, data: Path, whole_val: Path) -> None:
     classes = params.load(settings).data.classes
     if not raw.is_dir():
         raise MissingFile(raw)
@@ -32,6 +32,7 @@ def main(settings: Path, raw: Path, data: Path) -> None:
             pixels = torch.from_numpy(images)
             whole = dataset.Dataset(pixels, torch.from_numpy(labels), names, source)
             dataset.save(dataset.select(whole, classes), part / f"{name}.pt")
+    dataset.save(whole, whole_val)
 
 
 if __name__ == "__main__":
@@ -41,4 +42,5 @@ if __name__ == "__main__":
         settings="the settings file",
         raw="the folder that download made",
         data="the folder to put train.pt and val.pt into",
+        whole_val="the file to write the val images of all classes to",
     )

@@ -46,6 +46,7 @@ LIBRARIES = ("torch", "torchvision", "numpy", "dvclive")
 PATHS = ("src", "stages", "*.yaml", "requirements.txt", ".dvc", ".dvcignore", "zoo/.dvc")
 LOCKS = ("dvc.lock", "zoo/dvc.lock")
 MAIN = "main pipeline"
+PROVED = ("train", "evaluate", "neither")  # the stages that take the network itself
 
 
 class Refused(Exception):
@@ -53,11 +54,11 @@ class Refused(Exception):
 
 
 class Training(NamedTuple):
-    """A training and its evaluation, of which at least one is outdated."""
+    """A training and the stages that ask its network, of which at least one is outdated."""
 
     folder: str  # of the DVC project, from the root
     settings: list[str]  # files, from the root
-    stages: list[PipelineStage]  # both
+    stages: list[PipelineStage]  # all of these
     outdated: list[PipelineStage]
 
 
@@ -108,11 +109,11 @@ def adopt() -> int:
 def _outdated_trainings(main: Repo, zoo: Repo) -> Trainings:
     """Return the trainings and evaluations that are outdated; other stages are cheap to run."""
     pipeline = {stage.name: stage for stage in main.index.stages}
-    found = {MAIN: (".", ["params.yaml"], [pipeline["train"], pipeline["evaluate"]])}
+    found = {MAIN: (".", ["params.yaml"], [pipeline[name] for name in PROVED])}
     for run, stages in runs(zoo).items():
         settings = [f"zoo/settings/{stage}/{run}.yaml" for stage in ("train", "evaluate")]
-        both = [stage for stage in stages if stage.name.startswith(("train_", "evaluate_"))]
-        found[run] = ("zoo", settings, both)
+        proved = [stage for stage in stages if stage.name.startswith(PROVED)]
+        found[run] = ("zoo", settings, proved)
     trainings = {name: Training(*parts, changed(parts[-1])) for name, parts in found.items()}
     return {name: training for name, training in trainings.items() if training.outdated}
 
@@ -137,10 +138,15 @@ def _is_data(path: str) -> bool:
 
 def _record(stages: list[PipelineStage]) -> None:
     """Write the present settings and code into the lock file; outputs that are missing stay."""
+    outs = {out.fs_path: out for stage in stages[0].repo.index.stages for out in stage.outs}
     with stages[0].repo.lock:
         for stage in stages:
             stage.save(allow_missing=True, run_cache=False)
             stage.commit(allow_missing=True)
+            for dep in stage.deps:
+                if not dep.exists and dep.fs_path in outs:  # a checkpoint that is not here
+                    out = outs[dep.fs_path]
+                    dep.hash_name, dep.hash_info, dep.meta = out.hash_name, out.hash_info, out.meta
         stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
 
 
@@ -247,14 +253,15 @@ def _prove(recorded: Path, present: Path, training: Training) -> None:
     _compare_libraries(recorded)
     for path in training.settings:
         _compare_settings(_read(recorded / path), _read(present / path))
-    data = next(dep.fs_path for dep in training.stages[0].deps if _is_data(dep.def_path))
+    deps = [dep for stage in training.stages for dep in stage.deps]
+    data = {Path(dep.fs_path) for dep in deps if _is_data(dep.def_path)}
     for project in (recorded, present):
         for path in training.settings:
             settings = _read(project / path)
             settings["train"]["epochs"] = EPOCHS
             (project / path).write_bytes(yaml.safe_dump(settings, sort_keys=False).encode())
-        to = project / Path(data).relative_to(ROOT)
-        _write_part(Path(data), to, settings["train"]["batch_size"])
+        for each in data:
+            _write_part(each, project / each.relative_to(ROOT), settings["train"]["batch_size"])
     # DVC's API can't be used in two threads at once, so the stages are read before.
     stages = [_stages_of(project, training) for project in (recorded, present)]
     # Two trainings of more than one thread would wait for each other's threads.
@@ -296,15 +303,15 @@ def _compare_settings(recorded: dict[str, Any], present: dict[str, Any]) -> None
 def _write_part(data: Path, to: Path, batch_size: int) -> None:
     from cifar2.data import dataset
 
-    for name in ("train", "val"):
-        whole = dataset.load(data / f"{name}.pt")
+    for path in data.glob("*.pt") if data.is_dir() else [data]:
+        whole = dataset.load(path)
         count = VAL_IMAGES
-        if name == "train":
+        if path.name == "train.pt":
             count = math.ceil(IMAGES / batch_size) * batch_size + len(whole.labels) % batch_size
         part = whole._replace(
             images=whole.images[:count].clone(), labels=whole.labels[:count].clone()
         )
-        dataset.save(part, to / f"{name}.pt")
+        dataset.save(part, to / path.relative_to(data))
 
 
 def _stages_of(project: Path, training: Training) -> list[PipelineStage]:

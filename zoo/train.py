@@ -39,7 +39,8 @@ def train(jobs: int) -> int:
     for name in failed:
         said = _log(name).splitlines() or ["it printed nothing"]
         # The stage's own last line, if there is one; DVC's says only that the stage failed.
-        reasons = [line for line in said if re.match(r"(train|evaluate|confusion): ", line)] or said
+        stage = r"(train|evaluate|neither|confusion): "
+        reasons = [line for line in said if re.match(stage, line)] or said
         print(f"zoo: {name}: {reasons[-1]} (log: {LOGS / name}.log)", file=sys.stderr)
     with opened() as repo:
         cache_runs(repo)

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from cifar2 import params
 from cifar2.errors import UserError
-from cifar2.params import Classes, Float, Group, Int, Params
+from cifar2.params import Classes, Float, Group, Int, Params, Str
 
 Differences = dict[str, dict[str, Any]]  # {group of params.yaml: {key: value}}
 
@@ -37,6 +37,7 @@ class Zoo(Group):
     common: settings of all runs.
     quick, slow: variants on the main pipeline's data; compared with each other.
     ten_classes: variants on other classes, so in no comparison.
+    neither: runs whose networks are asked about images of the classes that they do not know.
     book: accuracies that the book prints.
     """
 
@@ -44,14 +45,20 @@ class Zoo(Group):
     quick: Variants
     slow: Variants
     ten_classes: TenClasses
+    neither: list[Str]
     book: dict[str, Accuracies]
 
     @model_validator(mode="after")
-    def _distinct(self) -> Zoo:
+    def _names(self) -> Zoo:
         names = [name for group in self.groups().values() for name in group.variants]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"there are two variants named {name!r}")
+        runs = [f"{name}-{seed}" for name, seeds in self.compared().items() for seed in seeds]
+        for name in self.neither:
+            if name not in runs:
+                hint = params.did_you_mean(name, runs)
+                raise ValueError(f"neither: {name!r}: unknown run;{hint} names are like baseline-1")
         return self
 
     def groups(self) -> dict[str, Variants]:

@@ -18,7 +18,9 @@ from tests.conftest import STAGES, environment, run, write
 
 def test_learning_rate_runs_the_stages_that_read_it(tidy: Path) -> None:
     said = experiment(tidy, "train.lr=0.03")
-    assert stages_run(said) == ["settings", "train", "evaluate", "plot"]
+    assert stages_run(said) == [
+        "settings", "train", "evaluate", "plot", "neither", "surest", "card",
+    ]  # fmt: skip
     changed = run("dvc", "params", "diff", cwd=tidy)
     assert re.search(r"^params\.yaml +train\.lr +0\.01 +0\.03$", changed, re.MULTILINE)
     diff = run("git", "diff", "--unified=0", "params.yaml", cwd=tidy)
@@ -30,7 +32,7 @@ def test_learning_rate_runs_the_stages_that_read_it(tidy: Path) -> None:
 
 def test_setting_of_evaluation_trains_nothing(tidy: Path) -> None:
     said = experiment(tidy, "evaluation.mirror=true")
-    assert stages_run(said) == ["settings", "evaluate", "plot"]
+    assert stages_run(said) == ["settings", "evaluate", "plot", "neither", "surest", "card"]
 
 
 def test_another_model_is_compared_by_the_usual_commands(tidy: Path) -> None:

@@ -19,9 +19,12 @@ def test_results_are_in_git_and_images_and_networks_are_not(clone: Path) -> None
     tracked = run("git", "ls-files", "metrics", "plots", "data", "models", cwd=clone).split()
     assert tracked == [
         "metrics/accuracy.json",
+        "metrics/neither.csv",
+        "models/README.md",
         "plots/accuracy.png",
         "plots/loss.png",
         "plots/predictions.csv",
+        "plots/surest.csv",
         "plots/training/metrics.json",
         "plots/training/plots/metrics/train/accuracy.tsv",
         "plots/training/plots/metrics/train/loss.tsv",
@@ -71,8 +74,8 @@ def comment(*files: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
-        ("src/cifar2/report/plotting.py", ["plot"]),
-        ("src/cifar2/models/net.py", ["train", "evaluate"]),
+        ("src/cifar2/report/plotting.py", ["plot", "surest"]),
+        ("src/cifar2/models/net.py", ["train", "evaluate", "neither", "card"]),
         ("src/cifar2/models/netres.py", []),
     ],
 )
@@ -100,6 +103,13 @@ def test_picture_of_the_pipeline_flows_one_way(clone: Path) -> None:
         ("train", "evaluate"),
         ("train", "plot"),
         ("evaluate", "plot"),
+        ("filter", "neither"),
+        ("train", "neither"),
+        ("filter", "surest"),
+        ("evaluate", "surest"),
+        ("neither", "surest"),
+        ("evaluate", "card"),
+        ("neither", "card"),
     }
 
 

@@ -25,7 +25,12 @@ RUNS = ["baseline-1", "baseline-2", "deep-1", "other-1", "res-1", "res-2"]
 def write_zoo(clone: Path, **groups: Any) -> None:
     """Write the zoo's settings: no variants but those in `groups`."""
     path = clone / "zoo" / "params.yaml"
-    none = {"quick": NONE, "slow": NONE, "ten_classes": NONE | {"classes": ["bird", "airplane"]}}
+    none = {
+        "quick": NONE,
+        "slow": NONE,
+        "ten_classes": NONE | {"classes": ["bird", "airplane"]},
+        "neither": [],
+    }
     settings = yaml.safe_load(path.read_text()) | none | groups
     path.write_text(yaml.safe_dump(settings, sort_keys=False))
 
@@ -58,12 +63,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "res": {"model": {"name": "netres"}},
             },
         },
-        slow={"seeds": [1], "variants": {"deep": {"model": {"name": "netresdeep", "n_blocks": 2}}}},
+        slow={
+            "seeds": [1],
+            "variants": {"deep": {"model": {"name": "netresdeep", "n_blocks": 2}}},
+        },
         ten_classes={  # with as many classes as the stand-in has
             "seeds": [1],
             "classes": ["bird", "airplane"],
             "variants": {"other": {"model": {"name": "net"}}},
         },
+        neither=["baseline-1", "deep-1"],
     )
     run("dvc", "repro", cwd=clone)
     assert runs_of(train(clone)) == RUNS
@@ -110,6 +119,9 @@ def test_results_are_of_every_variant_and_pairs_of_those_on_the_same_images(trai
     pairs = (trained / "zoo" / "pairs.csv").read_text()
     assert "deep" in pairs and "other" not in pairs
     assert (trained / "zoo" / "runs" / "other-1" / "confusion.png").exists()
+    asked = [path.parent.name for path in sorted((trained / "zoo/runs").glob("*/neither.csv"))]
+    assert asked == ["baseline-1", "deep-1"]
+    assert (trained / "zoo/cards/res.md").exists()
 
 
 def test_nothing_runs_when_nothing_changed(zoo: Path) -> None:
@@ -254,6 +266,7 @@ def test_adopt_records_a_change_that_keeps_the_bytes(zoo: Path) -> None:
     before = (zoo / "zoo" / "dvc.lock").read_text()
     shutil.rmtree(zoo / "zoo" / "models")  # as in a fresh clone
     add_comment(zoo / "src/cifar2/training/loop.py")
+    add_comment(zoo / "stages/evaluate.py")
     said = adopt(zoo)
     assert re.search(r"^res: all bytes are the same \(\d+ s\); adopted for seeds 1, 2$", said, re.M)
     assert re.search(r"^main pipeline: all bytes are the same \(\d+ s\); adopted$", said, re.M)
@@ -261,7 +274,8 @@ def test_adopt_records_a_change_that_keeps_the_bytes(zoo: Path) -> None:
     assert stages_run(run("dvc", "repro", cwd=zoo)) == []
     assert train(zoo) == []
     modified = run("git", "diff", "--name-only", "HEAD", cwd=zoo).split()
-    assert modified == ["dvc.lock", "src/cifar2/training/loop.py", "zoo/dvc.lock"]
+    changed = ["dvc.lock", "src/cifar2/training/loop.py", "stages/evaluate.py", "zoo/dvc.lock"]
+    assert modified == changed
     after = (zoo / "zoo" / "dvc.lock").read_text()
     hashes = r"(?<=path: )(?:models|runs)\S+\n.*\n +md5: \S+"
     assert after != before and re.findall(hashes, after) == re.findall(hashes, before)

@@ -17,6 +17,7 @@ ZOO = {
     "quick": {"seeds": [1, 3], "variants": {"baseline": {}, "width": {}, "new": {}}},
     "slow": {"seeds": [], "variants": {}},
     "ten_classes": {"seeds": [1], "classes": ["bird", "cat"], "variants": {"other": {}}},
+    "neither": [],
     "book": {"width": {"train": 0.96, "val": 0.9}},
 }
 MODELS = {"baseline": "net", "width": "netwidth", "new": "net", "other": "vgg"}
@@ -32,7 +33,7 @@ def write_run(
     classes: tuple[str, str] = ("airplane", "bird"),
 ) -> Path:
     """Write the results of a run that answers so many of ten images right; return its folder."""
-    settings = zoo / "settings/train" / f"{name}.yaml"
+    settings = zoo / "settings/evaluate" / f"{name}.yaml"
     settings.parent.mkdir(parents=True, exist_ok=True)
     write(settings, model__name=MODELS[name.partition("-")[0]], train__epochs=EPOCHS)
     folder = zoo / "runs" / name
@@ -80,7 +81,8 @@ def compare(zoo: Path) -> dict[str, bytes]:
             for option, path in zip(options[::2], options[1::2], strict=True)
         }
     )
-    return {name: content for name, content in contents(zoo).items() if "/" not in name}
+    top = ("settings/", "runs/")
+    return {name: content for name, content in contents(zoo).items() if not name.startswith(top)}
 
 
 def test_results_are_means_over_seeds(zoo: Path) -> None:
@@ -95,6 +97,13 @@ def test_results_are_means_over_seeds(zoo: Path) -> None:
 def test_table_has_the_book_s_figures(zoo: Path) -> None:
     row = "| `width` | 38,386 | 2 | 1 | 0.9000 | 0.9000 | 0.96, 0.90 |"
     assert row in compare(zoo)["table.md"].decode().splitlines()
+
+
+def test_card_of_a_variant_has_the_spread_over_its_seeds(zoo: Path) -> None:
+    cards = {name: content.decode() for name, content in compare(zoo).items() if "cards" in name}
+    assert "| val | 0.7500 ± 0.0707 |" in cards["cards/baseline.md"]
+    assert "2 networks, which differ in their seed: 1, 3." in cards["cards/baseline.md"]
+    assert "| val | 0.9000 |" in cards["cards/width.md"]
 
 
 def test_pairs_are_of_the_variants_on_the_same_images(zoo: Path) -> None:
@@ -113,6 +122,9 @@ def test_outputs_have_the_same_bytes_every_time(zoo: Path) -> None:
         "accuracy.png",
         "curves.png",
         "pairs.png",
+        "cards/baseline.md",
+        "cards/width.md",
+        "cards/other.md",
     }
     assert compare(zoo) == first
 
@@ -151,5 +163,5 @@ def test_wrong_settings_leave_the_former_outputs(zoo: Path) -> None:
     (zoo / "params.yaml").write_text(yaml.safe_dump(ZOO | {"book": {"width": {"val": 0.9}}}))
     with pytest.raises(UserError, match=r"params\.yaml: book\.width\.train: missing$"):
         compare(zoo)
-    after = {name: content for name, content in contents(zoo).items() if "/" not in name}
+    after = contents(zoo)
     assert {name for name in before if before[name] != after[name]} == {"params.yaml"}

@@ -20,6 +20,7 @@ from tests.stages.source import NETWORKS, NOT_IN_DEPS, PLUMBING_FILES, reached_f
 ZOO = yaml.safe_load((ROOT / "zoo/params.yaml").read_text())
 GROUPS = ("quick", "slow", "ten_classes")
 ZOO |= {group: ZOO[group] | {"seeds": [3]} for group in GROUPS}
+ZOO["neither"] = ["baseline-3"]
 RUNS = [f"{variant}-3" for group in GROUPS for variant in ZOO[group]["variants"]]
 
 
@@ -193,7 +194,7 @@ def test_another_default_changes_the_settings_of_the_runs_that_use_it(
     ],
 )
 def test_wrong_variant_is_named(variant: object, reason: str, project: Path) -> None:
-    write_zoo(project, quick={"seeds": [1], "variants": {"mine": variant}})
+    write_zoo(project, quick={"seeds": [1], "variants": {"mine": variant}}, neither=[])
     with pytest.raises(UserError) as caught:
         compose(project)
     assert str(caught.value).startswith(f"{project}/zoo/params.yaml: {reason}")

@@ -76,8 +76,10 @@ def code_deps(stage: str) -> set[Path]:
 def test_deps_are_the_imported_modules_without_plumbing(stage: str) -> None:
     """With more, a stage would run needlessly; with fewer, it would not run when it should."""
     named = code_deps(stage)
-    if ROOT / "zoo/settings/train" in deps(stage):
+    if ROOT / "zoo/settings/evaluate" in deps(stage):
         named |= NETWORKS  # their checksums are in these files
+    if ROOT / "zoo/settings/evaluate/${key}.yaml" in deps(stage):
+        named |= code_deps("evaluate") - {script("evaluate")}  # likewise
     assert named == reached_files(script(stage)) - NOT_IN_DEPS
 
 
@@ -168,5 +170,5 @@ def test_params_are_groups_where_all_of_a_group_is_read(stage: str) -> None:
 
 
 def test_comparison_depends_on_all_settings_but_those_of_runs() -> None:
-    """The settings that all runs have in common are in the settings of each."""
-    assert set(ZOO_STAGES["compare"]["params"]) == set(Zoo.model_fields) - {"common"}
+    """Those that all runs have in common are in the settings of each; `neither` names runs."""
+    assert set(ZOO_STAGES["compare"]["params"]) == set(Zoo.model_fields) - {"common", "neither"}

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import filter as filter_stage
+import numpy as np
 import pytest
 import torch
 
-from cifar2.data import synthetic
+from cifar2.data import cifar10, synthetic
 from cifar2.errors import UserError
 from tests.conftest import write
 
@@ -22,7 +23,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_chosen_classes_are_labelled_in_their_order(raw: Path, tmp_path: Path) -> None:
     settings = write(tmp_path / "params.yaml", data__classes=["bird", "airplane"])
-    filter_stage.main(settings, raw, tmp_path / "cifar2")
+    filter_stage.main(settings, raw, tmp_path / "cifar2", tmp_path / "val.pt")
     drawn = synthetic.read(raw / synthetic.FILE, "train")
     train = torch.load(tmp_path / "cifar2/train.pt", weights_only=True)
     assert torch.equal(train["images"], torch.from_numpy(drawn.images))
@@ -33,8 +34,25 @@ def test_chosen_classes_are_labelled_in_their_order(raw: Path, tmp_path: Path) -
     assert len(val["labels"]) == 4
 
 
+def test_val_images_of_all_classes_are_kept_beside_the_chosen_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.arange(4, dtype=np.uint8).repeat(3 * 32 * 32).reshape(4, 3, 32, 32)
+    labels, names = np.array([2, 0, 1, 2]), ["airplane", "bird", "cat"]
+    monkeypatch.setattr(cifar10, "read", lambda raw, train: (images, labels, names))
+    (tmp_path / "raw").mkdir()
+    settings = write(tmp_path / "params.yaml", data__classes=["bird", "airplane"])
+    filter_stage.main(settings, tmp_path / "raw", tmp_path / "cifar2", tmp_path / "val.pt")
+    whole = torch.load(tmp_path / "val.pt", weights_only=True)
+    assert torch.equal(whole["images"], torch.from_numpy(images))
+    assert whole["labels"].tolist() == [2, 0, 1, 2]
+    assert whole["classes"] == names
+    chosen = torch.load(tmp_path / "cifar2/val.pt", weights_only=True)
+    assert chosen["labels"].tolist() == [1, 0]
+
+
 def test_class_that_the_stand_in_lacks_is_an_error(raw: Path, tmp_path: Path) -> None:
     settings = write(tmp_path / "params.yaml", data__classes=["cat", "dog"])
     with pytest.raises(UserError, match=r"data\.classes: 'cat' is not in the synthetic data; "):
-        filter_stage.main(settings, raw, tmp_path / "cifar2")
+        filter_stage.main(settings, raw, tmp_path / "cifar2", tmp_path / "val.pt")
     assert not (tmp_path / "cifar2").exists()

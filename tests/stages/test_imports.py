@@ -53,7 +53,7 @@ def test_series_are_read_without_dvclive() -> None:
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("matplotlib", {"plot", "compare", "confusion_ten_classes"}),
+        ("matplotlib", {"plot", "surest", "compare", "confusion_ten_classes"}),
         # `download` has only the names and checksums from the file that can read CIFAR-10.
         ("torchvision", {"filter", "download"}),
     ],

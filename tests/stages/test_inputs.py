@@ -33,6 +33,12 @@ def main(stage: str, folder: Path) -> None:
         ("plot", "plots/training/plots/metrics/val/loss.tsv"),
         ("plot", "metrics/accuracy.json"),
         ("plot", "plots/predictions.csv"),
+        ("neither", "data/val.pt"),
+        ("neither", "models/model.pt"),
+        ("surest", "data/val.pt"),
+        ("surest", "plots/surest.csv"),
+        ("card", "metrics/accuracy.json"),
+        ("card", "metrics/neither.csv"),
     ],
 )
 def test_missing_input_is_named(stage: str, file: str, folder: Path) -> None:
@@ -53,6 +59,11 @@ def test_missing_input_is_named(stage: str, file: str, folder: Path) -> None:
         ("plot", "metrics/accuracy.json", b"\xff", "damaged ("),
         ("plot", "plots/predictions.csv", b"image\n0\n", "damaged ('actual')"),
         ("plot", "plots/predictions.csv", b"image,actual\n-9,x\n", "damaged ("),
+        ("neither", "data/val.pt", b"PK", "damaged ("),
+        ("surest", "plots/surest.csv", b"image\n0\n", "damaged ('actual')"),
+        ("card", "metrics/neither.csv", b"class,images\nall,8\n", "damaged ('confidence')"),
+        ("card", "metrics/neither.csv", b"class,images\nall\n", "damaged ("),
+        ("card", "metrics/neither.csv", b"\xff", "damaged ("),
         ("plot", "plots/training/plots/metrics/val/loss.tsv", b"step\tloss\n1\tx\n", "damaged ("),
     ],
 )

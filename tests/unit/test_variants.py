@@ -14,13 +14,17 @@ from tests.unit.settings import settings
 
 SMALL: dict[str, Any] = {
     "common": {"train": {"threads": 1}},
-    "quick": {"seeds": [1, 2], "variants": {"base": {"model": {"name": "net"}}, "empty": {}}},
+    "quick": {
+        "seeds": [1, 2],
+        "variants": {"base": {"model": {"name": "net"}}, "empty": {}},
+    },
     "slow": {"seeds": [3], "variants": {"deep": {"model": {"name": "netresdeep"}}}},
     "ten_classes": {
         "seeds": [4],
         "classes": ["cat", "dog"],
         "variants": {"cats": {"model": {"name": "vgg"}}},
     },
+    "neither": [],
     "book": {"base": {"train": 0.93, "val": 0.89}},
 }
 
@@ -152,6 +156,11 @@ def test_two_variants_of_one_name_are_an_error(group: str, tmp_path: Path) -> No
             "slow.seeds.0: -1 is not allowed; input should",
         ),
         ({"slow": {"variants": {}}}, "slow.seeds: missing"),
+        (
+            {"neither": ["base-2", "base-3"]},
+            "the whole file: neither: 'base-3': unknown run; did you mean 'base-2'?",
+        ),
+        ({"neither": ["cats-4"]}, "the whole file: neither: 'cats-4': unknown run;"),
         ({"ten_classes": {"seeds": [], "variants": {}}}, "ten_classes.classes: missing"),
         (
             {"ten_classes": SMALL["ten_classes"] | {"classes": ["brid", "cat"]}},
@@ -163,7 +172,18 @@ def test_two_variants_of_one_name_are_an_error(group: str, tmp_path: Path) -> No
             "book.base.vall: unknown setting; did you mean 'val'? settings here: train, val",
         ),
     ],
-    ids=["common", "group", "seed", "seeds", "classes", "class", "accuracy", "book"],
+    ids=[
+        "common",
+        "group",
+        "seed",
+        "seeds",
+        "neither",
+        "ten",
+        "classes",
+        "class",
+        "accuracy",
+        "book",
+    ],
 )
 def test_what_is_wrong_beside_the_variants_is_named(
     changes: dict[str, object], message: str, tmp_path: Path

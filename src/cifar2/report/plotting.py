@@ -44,12 +44,26 @@ def mistakes(
     """
     wrong = [p for p in predictions if p.predicted != p.actual]
     worst = sorted(wrong, key=lambda p: (-p.confidence, p.image))[:count]
+    return _images(worst, images, f"{title}: the {len(worst)} worst of {len(wrong)} mistakes")
+
+
+def surest(answers: Sequence[Prediction], images: NDArray[np.uint8], title: str) -> bytes:
+    """Draw up to 32 answers for images of other classes than the network's; return the PNG.
+
+    Args:
+        images: the val set of all classes, [N, 3, 32, 32].
+    """
+    which = f"its {len(answers)} surest answers for" if answers else "there are no"
+    return _images(answers, images, f"{title}: {which} images of other classes")
+
+
+def _images(predictions: Sequence[Prediction], images: NDArray[np.uint8], title: str) -> bytes:
     figure = Figure(figsize=(10, 6.4), dpi=100, layout="constrained")
-    figure.suptitle(f"{title}: the {len(worst)} worst of {len(wrong)} mistakes")
+    figure.suptitle(title)
     grid = figure.subplots(4, 8, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
-    for axes, prediction in zip(grid.flat, worst, strict=False):
+    for axes, prediction in zip(grid.flat, predictions, strict=False):
         axes.imshow(images[prediction.image].transpose(1, 2, 0), interpolation="nearest")
         axes.set_title(
             f"{prediction.actual}\n→ {prediction.predicted} {prediction.confidence:.2f}", fontsize=9

@@ -1,11 +1,12 @@
-"""The results of an evaluation, as they lie on disk: accuracies as JSON, predictions as CSV."""
+"""The results of evaluations, as they lie on disk: accuracies as JSON, tables as CSV."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -53,6 +54,22 @@ class Prediction(NamedTuple):
     confidence: float
 
 
+class Neither(NamedTuple):
+    """What the answers for images of a class that the network does not know come to.
+
+    name: the class of the images; the last row of a table has "all".
+    shares: the fraction of the images that is given each of the network's classes.
+    confidence: the mean probability of the answers.
+    sure: the fraction of the answers with a probability above 0.95.
+    """
+
+    name: str
+    images: int
+    shares: dict[str, float]
+    confidence: float
+    sure: float
+
+
 def write_accuracy(path: Path, accuracy: Accuracy) -> None:
     """Write `accuracy.json`."""
     files.write(path, (json.dumps(accuracy.model_dump(), indent=2) + "\n").encode())
@@ -85,22 +102,73 @@ def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """Read `predictions.csv`.
+    """Read the predictions for a whole val set.
 
     Raises:
-        MissingFile: if it is not there.
+        MissingFile: if the file is not there.
         FileError: if it is damaged; an image's index is its row's number.
     """
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-        predictions = [
+    predictions = read_some_predictions(path)
+    if [each.image for each in predictions] != list(range(len(predictions))):
+        raise FileError(path, "damaged (its images are not numbered from 0)")
+    return predictions
+
+
+def read_some_predictions(path: Path) -> list[Prediction]:
+    """Read the predictions for any images.
+
+    Raises:
+        MissingFile: if the file is not there.
+        FileError: if it is damaged.
+    """
+    with _reading(path) as rows:
+        return [
             Prediction(int(row["image"]), row["actual"], row["predicted"], float(row["confidence"]))
             for row in rows
         ]
-        if [each.image for each in predictions] != list(range(len(predictions))):
-            raise ValueError("its images are not numbered from 0")
+
+
+def write_neither(path: Path, rows: Sequence[Neither], classes: Sequence[str]) -> None:
+    """Write `neither.csv`, a row a class, with fractions rounded to four decimals.
+
+    Args:
+        classes: those of the network, each a column.
+    """
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["class", "images", *classes, "confidence", "sure"])
+    for row in rows:
+        fractions = [*(row.shares[name] for name in classes), row.confidence, row.sure]
+        writer.writerow([row.name, row.images, *(f"{each:.4f}" for each in fractions)])
+    files.write(path, table.getvalue().encode())
+
+
+def read_neither(path: Path) -> list[Neither]:
+    """Read `neither.csv`; without rows, there were no images of other classes.
+
+    Raises:
+        MissingFile: if it is not there.
+        FileError: if it is damaged.
+    """
+    with _reading(path) as rows:
+        return [
+            Neither(
+                row.pop("class"),
+                int(row.pop("images")),
+                confidence=float(row.pop("confidence")),
+                sure=float(row.pop("sure")),
+                shares={name: float(share) for name, share in row.items()},
+            )
+            for row in rows
+        ]
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[list[dict[str, str]]]:
+    """Yield the rows of a CSV file, and say of which file they are if anything about them fails."""
+    try:
+        yield list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     except FileNotFoundError as error:
         raise MissingFile(path) from error
-    except (csv.Error, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise FileError(path, f"damaged ({first_line(error)})") from error
-    return predictions

@@ -80,6 +80,7 @@ PICTURES: dict[str, tuple[Callable[[], bytes], tuple[int, int]]] = {
     "curves": (lambda: plotting.curves([0.7, 0.6], [0.8, 0.7], "loss", "A title"), (800, 450)),
     "curves_of_one_epoch": (lambda: plotting.curves([0.7], [0.8], "loss", "A title"), (800, 450)),
     "mistakes": (lambda: plotting.mistakes(WRONG, IMAGES, "A title"), (1000, 640)),
+    "surest": (lambda: plotting.surest(WRONG[:32], IMAGES, "A title"), (1000, 640)),
     "bars": (lambda: plotting.bars([some_variant()], "A title"), (1000, 500)),
     "bars_without_book": (
         lambda: plotting.bars([some_variant(seeds=1, book=False)], "A title"),
@@ -220,6 +221,22 @@ def test_network_without_mistakes_has_an_empty_picture(draw: Draw) -> None:
     figure = draw(plotting.mistakes, right, IMAGES, "net")
     assert title_of(figure) == "net: the 0 worst of 0 mistakes"
     assert shown(figure) == []
+
+
+def test_surest_answers_are_drawn_in_their_order(draw: Draw) -> None:
+    answers = [Prediction(9, "cat", "bird", 0.99), Prediction(4, "deer", "airplane", 0.98)]
+    figure = draw(plotting.surest, answers, IMAGES, "net")
+    assert title_of(figure) == "net: its 2 surest answers for images of other classes"
+    first, second, *_ = figure.axes
+    assert first.get_title() == "cat\n→ bird 0.99"
+    assert second.get_title() == "deer\n→ airplane 0.98"
+    assert np.array_equal(values_of(first.images[0]), IMAGES[9].transpose(1, 2, 0))
+
+
+def test_no_images_of_other_classes_leave_an_empty_picture(draw: Draw) -> None:
+    figure = draw(plotting.surest, [], IMAGES, "net")
+    assert title_of(figure) == "net: there are no images of other classes"
+    assert not any(axes.images for axes in figure.axes)
 
 
 def test_images_of_mistakes_have_no_axes(draw: Draw) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cifar2.errors import FileError, MissingFile
 from cifar2.report import results
-from cifar2.report.results import Accuracy, Prediction, Scores, ValScores
+from cifar2.report.results import Accuracy, Neither, Prediction, Scores, ValScores
 
 ACCURACY = Accuracy(
     dataset="cifar10",
@@ -45,6 +45,39 @@ PREDICTIONS_FILE = """image,actual,predicted,confidence
 1,bird,airplane,0.5000
 2,bird,bird,1.0000
 """
+
+
+# Images of unknown classes
+
+
+NEITHER = [
+    Neither("cat", 2, {"airplane": 0.5, "bird": 0.5}, 0.75, 0.0),
+    Neither("all", 2, {"airplane": 0.5, "bird": 0.5}, 0.75, 0.0),
+]
+
+
+def test_table_of_unknown_classes_has_exact_bytes_and_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "neither.csv"
+    results.write_neither(path, NEITHER, ["airplane", "bird"])
+    assert path.read_text() == (
+        "class,images,airplane,bird,confidence,sure\n"
+        "cat,2,0.5000,0.5000,0.7500,0.0000\n"
+        "all,2,0.5000,0.5000,0.7500,0.0000\n"
+    )
+    assert results.read_neither(path) == NEITHER
+
+
+def test_table_without_unknown_classes_has_its_header(tmp_path: Path) -> None:
+    results.write_neither(tmp_path / "neither.csv", [], ["airplane", "bird"])
+    assert results.read_neither(tmp_path / "neither.csv") == []
+
+
+def test_some_predictions_may_be_of_any_images(tmp_path: Path) -> None:
+    some = [Prediction(7, "cat", "bird", 0.5), Prediction(3, "dog", "bird", 0.25)]
+    results.write_predictions(tmp_path / "surest.csv", some)
+    assert results.read_some_predictions(tmp_path / "surest.csv") == some
+    with pytest.raises(FileError, match=r"surest\.csv: damaged \(its images are not numbered"):
+        results.read_predictions(tmp_path / "surest.csv")
 
 
 # Accuracies

@@ -1,0 +1,156 @@
+"""A model card: what a trained network is, what it can do, what it can't, and how to load it.
+
+The fields above the text are those of Hugging Face's model cards (Mitchell et al., *Model Cards for
+Model Reporting*, 2019, has the idea), so that the folder can be uploaded as it is.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+
+import yaml
+
+from cifar2 import __version__, models
+from cifar2.params import Params
+from cifar2.report.results import Accuracy, Neither
+
+ABOUT = {"cifar10": "CIFAR-10", "synthetic": "a synthetic stand-in for CIFAR-10"}
+
+
+def card(
+    run: Params,
+    scores: Sequence[Accuracy],
+    seeds: Sequence[int],
+    neither: Sequence[Neither],
+    torch_version: str,
+) -> str:
+    """Return the card, in Markdown, of a network or of one setting with several seeds.
+
+    Args:
+        run: the settings, but for the seed.
+        scores: those of each seed.
+        neither: what a network says of other classes; a row for each, and one for all. May be
+            empty.
+    """
+    first = scores[0]
+    classes = " or ".join(f"`{name}`" for name in first.classes)
+    network = models.get_model(run.model.name, len(first.classes), **run.model.config())
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    parts = [
+        f"---\n{yaml.safe_dump(_fields(scores), sort_keys=False)}---",
+        f"# `{first.model}`: {classes}?",
+        f"A network that says which of these classes a picture of 32×32 pixels shows. Its"
+        f" architecture is `{first.model}`, of {parameters:,} parameters."
+        f" It was trained on {ABOUT[first.dataset]}, with cifar2 {__version__}"
+        f" and PyTorch {torch_version.partition('+')[0]}.",
+        "## How good it is",
+        _accuracies(scores),
+        _explained(scores, seeds),
+        "## What it must not be used for",
+        _limits(first, neither),
+        "## How to load it",
+        _loading(run.evaluation.mirror),
+        "## How it was trained",
+        _settings(run, seeds),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _fields(scores: Sequence[Accuracy]) -> dict[str, object]:
+    """Return the fields that Hugging Face reads."""
+    first = scores[0]
+    fields: dict[str, object] = {
+        "license": "mit",
+        "library_name": "pytorch",
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "pytorch", "cifar-10"],
+    }
+    if first.dataset != "cifar10":  # figures on the stand-in say nothing about others
+        return fields
+    data = {"type": "uoft-cs/cifar10", "name": f"CIFAR-10 ({', '.join(first.classes)})"}
+    mean = round(statistics.mean(each.val.accuracy for each in scores), 6)
+    result = {
+        "task": {"type": "image-classification"},
+        "dataset": data | {"split": "test"},
+        "metrics": [{"type": "accuracy", "value": mean}],
+    }
+    return fields | {
+        "datasets": ["uoft-cs/cifar10"],
+        "metrics": ["accuracy"],
+        "model-index": [{"name": f"cifar2-{first.model}", "results": [result]}],
+    }
+
+
+def _accuracies(scores: Sequence[Accuracy]) -> str:
+    def val(name: str) -> Callable[[Accuracy], float]:
+        return lambda each: each.val.per_class[name]
+
+    rows: dict[str, Callable[[Accuracy], float]] = {
+        "train": lambda each: each.train.accuracy,
+        "val": lambda each: each.val.accuracy,
+    } | {f"val, `{name}` alone": val(name) for name in scores[0].classes}
+    lines = ["| images | accuracy |", "|---|---:|"]
+    for name, accuracy in rows.items():
+        values = [accuracy(each) for each in scores]
+        deviation = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+        lines.append(f"| {name} | {statistics.mean(values):.4f}{deviation} |")
+    return "\n".join(lines)
+
+
+def _explained(scores: Sequence[Accuracy], seeds: Sequence[int]) -> str:
+    text = "Val is CIFAR-10's test batch." if scores[0].dataset == "cifar10" else ""
+    if len(seeds) > 1:
+        text += (
+            " The figures are the mean and the standard deviation over"
+            f" {len(seeds)} networks, which differ in their seed: {', '.join(map(str, seeds))}."
+        )
+    return text.strip()
+
+
+def _limits(first: Accuracy, neither: Sequence[Neither]) -> str:
+    text = (
+        '- For pictures of anything else. It has no answer for "neither", and gives each picture'
+        " one of its classes."
+    )
+    if neither:
+        every = neither[-1]
+        text += (
+            f" Shown {every.images:,} images of CIFAR-10's other classes, it gave its answer a"
+            f" probability above 0.95 for {100 * every.sure:.1f}% of them."
+        )
+    return text + (
+        "\n- For decisions that matter to somebody. It is an example to learn from.\n"
+        "- To tell how certain an answer is. Its probabilities are not calibrated."
+    )
+
+
+def _loading(mirror: bool) -> str:
+    """Say how the network is asked; with `mirror` as it was measured, with mirror images."""
+    return f"""\
+The names of the weights, in `model.pt`, are those of the network's file in
+`src/cifar2/models/`. `model.json` beside it has the settings, the classes and the normalization.
+
+```python
+from cifar2.deployment.prediction import predict
+from cifar2.inference import checkpoint
+
+network, card = checkpoint.load("model.pt")
+for answer in predict(["photo.jpg"], network, card{", mirror=True" if mirror else ""}):
+    print(answer.label, answer.probability)
+```
+
+In a shell: `cifar2 predict{" --mirror" if mirror else ""} --model model.pt photo.jpg`."""
+
+
+def _settings(run: Params, seeds: Sequence[int]) -> str:
+    """Return the settings that the training and the measurement used, as `params.yaml` has them."""
+    groups = {
+        "model": run.model.model_dump(exclude=run.model.unused()),
+        "train": run.train.model_dump(exclude=run.train.unused() | {"device", "seed"}),
+        "regularization": run.regularization.model_dump(),
+        "augment": run.augment.model_dump(),
+        "evaluation": run.evaluation.model_dump(),
+    }
+    groups["train"]["seed"] = seeds[0] if len(seeds) == 1 else list(seeds)
+    return f"```yaml\n{yaml.safe_dump(groups, sort_keys=False, default_flow_style=None)}```"
