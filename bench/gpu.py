@@ -12,12 +12,12 @@ import io
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
@@ -31,7 +31,6 @@ from cifar2.training import loop
 
 ROOT = Path(__file__).resolve().parent.parent
 Labelled = tuple[Tensor, Tensor]
-Build = Callable[[], nn.Module]
 
 
 def main() -> None:
@@ -41,7 +40,6 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000, help="how many to train on")
     parser.add_argument("--epochs", type=int, default=3, help="epochs to count, after one")
     parser.add_argument("--models", nargs="+", default=models.list_models(), help="all by default")
-    parser.add_argument("--times", action="store_true", help="only time, check nothing")
     arguments = parser.parse_args()
     place = device.prepare(arguments.device, threads=2)
     chip = torch.cuda.get_device_name(place) if place.type == "cuda" else cpu()
@@ -51,46 +49,53 @@ def main() -> None:
         for part in ("train", "val")
     )
 
-    if not arguments.times:
-        print("\nsame bytes twice, and after a stop; copies between host and device in an epoch")
-        heads = ("float32", "tf32", "bfloat16", "resumed", "copies")
-        print(f"{'network':<11} {' '.join(f'{head:>8}' for head in heads)}")
-        for name in arguments.models:
-            cells = []
-            for precision in ("float32", "tf32", "bfloat16"):
-                device.prepare(arguments.device, threads=2, tf32=precision == "tf32")
-                run = settings(name, epochs=2, precision=precision)
-                cells.append(said(trained(run, train, val) == trained(run, train, val)))
-            device.prepare(arguments.device, threads=2)
-            run = settings(name, epochs=2)
-            cells.append(said(trained(run, train, val) == trained(run, train, val, stop=True)))
-            cells.append(str(copies(settings(name, epochs=1), train, val)))
-            print(f"{name:<11} {' '.join(f'{cell:>8}' for cell in cells)}", flush=True)
+    check(arguments.models, arguments.device, train, val)
+    compare(arguments.models, arguments.epochs, train, val)
+    whole_variants(arguments.models, train, val)
 
+
+def check(names: list[str], place: str, train: Labelled, val: Labelled) -> None:
+    print("\nsame bytes twice, and after a stop; copies between host and device in an epoch")
+    heads = ("float32", "tf32", "bfloat16", "resumed", "copies")
+    print(f"{'network':<11} {' '.join(f'{head:>8}' for head in heads)}")
+    for name in names:
+        cells = []
+        for precision in ("float32", "tf32", "bfloat16"):
+            device.prepare(place, threads=2, tf32=precision == "tf32")
+            run = settings(name, epochs=2, precision=precision)
+            cells.append(said(trained(run, train, val) == trained(run, train, val)))
+        device.prepare(place, threads=2)
+        run = settings(name, epochs=2)
+        cells.append(said(trained(run, train, val) == trained(run, train, val, stop=True)))
+        cells.append(str(copies(settings(name, epochs=1), train, val)))
+        print(f"{name:<11} {' '.join(f'{cell:>8}' for cell in cells)}", flush=True)
+
+
+def compare(names: list[str], count: int, train: Labelled, val: Labelled) -> None:
     print("\nseconds per epoch (median)")
-    print(
-        f"{'network':<11} {'chapter':>8} {'project':>8} {'ratio':>6} {'bfloat16':>9} {'graphs':>8}"
-    )
-    for name in arguments.models:
-        theirs = seconds(chapter_epochs(name, train, val), arguments.epochs, place)
-        ours = seconds(epochs(settings(name), train, val), arguments.epochs, place)
-        half = settings(name, precision="bfloat16")
-        brain = seconds(epochs(half, train, val), arguments.epochs, place)
+    print(f"{'network':<11} {'chapter':>8} {'project':>8} {'ratio':>6} {'bfloat16':>9}")
+    for name in names:
+        theirs = seconds(chapter_epochs(name, train, val), count)
+        ours = seconds(epochs(settings(name), train, val), count)
+        half = seconds(epochs(settings(name, precision="bfloat16"), train, val), count)
         print(
-            f"{name:<11} {theirs:>8.3f} {ours:>8.3f} {theirs / ours:>6.1f} {brain:>9.3f}",
-            flush=True,
+            f"{name:<11} {theirs:>8.3f} {ours:>8.3f} {theirs / ours:>6.1f} {half:>9.3f}", flush=True
         )
 
+
+def whole_variants(names: list[str], train: Labelled, val: Labelled) -> None:
     print("\nthe zoo's variants, whole: seconds of the loop, val accuracy")
     zoo = variants.load(ROOT / "zoo/params.yaml")
     for each in variants.runs(zoo, params.load(ROOT / "params.yaml"), "zoo/params.yaml"):
         variant, _, seed = each.name.rpartition("-")
         chosen = variant == "fast" or (variant in ("baseline", "strong") and seed == "1")
-        if chosen and each.settings.model.name in arguments.models:
+        if chosen and each.settings.model.name in names:
+            state = started(each.settings, train)
             start = time.perf_counter()
-            network = network_of(each.settings, train, val)
+            list(loop.fit(state, train, val, each.settings))
             took = time.perf_counter() - start
-            logits = evaluation.predict(network, val[0], mirror=each.settings.evaluation.mirror)
+            mirror = each.settings.evaluation.mirror
+            logits = evaluation.predict(state.model, val[0], mirror=mirror)
             accuracy = evaluation.accuracy(logits, val[1])
             print(f"{each.name:<11} {took:>7.1f} s  {accuracy:.4f}", flush=True)
 
@@ -116,12 +121,6 @@ def started(run: Params, train: Labelled) -> loop.State:
     torch.manual_seed(run.train.seed)
     model = models.get_model(run.model.name, **run.model.config()).to(train[0].device)
     return loop.start(model, run, len(train[1]))
-
-
-def network_of(run: Params, train: Labelled, val: Labelled) -> nn.Module:
-    state = started(run, train)
-    list(loop.fit(state, train, val, run))
-    return state.model
 
 
 def trained(run: Params, train: Labelled, val: Labelled, stop: bool = False) -> bytes:
@@ -174,13 +173,13 @@ def chapter_epochs(name: str, train: Labelled, val: Labelled) -> Iterator[None]:
         yield
 
 
-def seconds(epoch: Iterator[object], count: int, place: torch.device) -> float:
+def seconds(epoch: Iterator[object], count: int) -> float:
     """Return the median of `count` epochs, after one that is not counted."""
     times = []
     for _ in range(count + 1):
         start = time.perf_counter()
         next(epoch)
-        if place.type == "cuda":
+        if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return statistics.median(times[1:])

@@ -27,6 +27,11 @@ def cloned(source: Path, to: Path) -> Path:
     return to
 
 
+def models_of(origin: Path) -> Path:
+    run("dvc", "checkout", cwd=origin)
+    return origin / "models"
+
+
 @pytest.fixture(scope="module")
 def origin(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a clone that has pushed its outputs to a folder, with a registered version."""
@@ -54,19 +59,15 @@ def test_fresh_clone_pulls_and_has_nothing_to_run(origin: Path, tmp_path: Path) 
     said = run("dvc", "repro", cwd=fresh)
     assert stages_run(said) == []
     assert run("git", "status", "--porcelain", cwd=fresh) == ""
-    assert contents(fresh / "models") == contents(cloned_models(origin))
+    assert contents(fresh / "models") == contents(models_of(origin))
 
 
-def cloned_models(origin: Path) -> Path:
-    run("dvc", "checkout", cwd=origin)
-    return origin / "models"
-
-
+@pytest.mark.slow
 def test_pipeline_makes_its_outputs_where_the_remote_is_away(origin: Path, tmp_path: Path) -> None:
     fresh = cloned(origin, tmp_path / "fresh")
     run("dvc", "remote", "modify", "--local", "storage", "url", tmp_path / "away", cwd=fresh)
     assert "train" in stages_run(run("dvc", "repro", cwd=fresh))
-    assert contents(fresh / "models") == contents(cloned_models(origin))
+    assert contents(fresh / "models") == contents(models_of(origin))
 
 
 @pytest.mark.parametrize(
@@ -80,23 +81,21 @@ def test_pipeline_makes_its_outputs_where_the_remote_is_away(origin: Path, tmp_p
 )
 def test_other_project_gets_the_model(command: str, origin: Path, elsewhere: Path) -> None:
     run(*command.format(origin).split(), cwd=elsewhere)
-    assert (elsewhere / "model.pt").read_bytes() == (
-        cloned_models(origin) / "model.pt"
-    ).read_bytes()
+    assert (elsewhere / "model.pt").read_bytes() == (models_of(origin) / "model.pt").read_bytes()
 
 
 def test_other_project_gets_all_that_it_takes_to_ask_the_network(
     origin: Path, elsewhere: Path
 ) -> None:
     run("dvc", "get", origin, "models", cwd=elsewhere)
-    assert contents(elsewhere / "models") == contents(cloned_models(origin))
+    assert contents(elsewhere / "models") == contents(models_of(origin))
     picture = origin / "plots/loss.png"
     said = run("cifar2", "predict", "--model", "models/model.pt", picture, cwd=elsewhere)
     assert "airplane" in said and "bird" in said
 
 
 def test_other_program_opens_the_model(origin: Path, elsewhere: Path) -> None:
-    size = (cloned_models(origin) / "model.pt").stat().st_size
+    size = (models_of(origin) / "model.pt").stat().st_size
     assert run("python", "-c", OPEN, origin, cwd=elsewhere) == f"{size}\n"
 
 
