@@ -19,6 +19,21 @@ def test_a_figure_replaces_an_old_one() -> None:
     assert figures.inserted(f"{start}0.1{end}") == f"{start}{now}{end}"
 
 
+def test_table_of_other_classes_may_be_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is on the stand-in."""
+    (tmp_path / "metrics").mkdir()
+    table = tmp_path / "metrics/neither.csv"
+    monkeypatch.setattr(figures, "ROOT", tmp_path)
+    table.write_text("class,images,cat,dog,frog,confidence,sure\n")
+    head = "| shown | called cat | called dog | called frog | mean probability | sure |"
+    assert figures.figure("neither") == f"{head}\n|---|---:|---:|---:|---:|---:|"
+    with table.open("a") as file:
+        file.write("all,8,0.5,0.25,0.25,0.876,0.125\n")
+    assert figures.figure("neither").endswith("\n| all | 50.0% | 25.0% | 25.0% | 0.88 | 12.5% |")
+
+
 def test_unknown_figure_is_an_error() -> None:
     with pytest.raises(ValueError, match="unknown figure: vall strong"):
         figures.figure("vall", "strong")
