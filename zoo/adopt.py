@@ -138,15 +138,10 @@ def _is_data(path: str) -> bool:
 
 def _record(stages: list[PipelineStage]) -> None:
     """Write the present settings and code into the lock file; outputs that are missing stay."""
-    outs = {out.fs_path: out for stage in stages[0].repo.index.stages for out in stage.outs}
     with stages[0].repo.lock:
         for stage in stages:
             stage.save(allow_missing=True, run_cache=False)
             stage.commit(allow_missing=True)
-            for dep in stage.deps:
-                if not dep.exists and dep.fs_path in outs:  # a checkpoint that is not here
-                    out = outs[dep.fs_path]
-                    dep.hash_name, dep.hash_info, dep.meta = out.hash_name, out.hash_info, out.meta
         stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
 
 

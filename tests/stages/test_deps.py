@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cifar2 import PLUMBING
 from cifar2.models import list_models
@@ -172,3 +173,13 @@ def test_params_are_groups_where_all_of_a_group_is_read(stage: str) -> None:
 def test_comparison_depends_on_all_settings_but_those_of_runs() -> None:
     """Those that all runs have in common are in the settings of each; `neither` names runs."""
     assert set(ZOO_STAGES["compare"]["params"]) == set(Zoo.model_fields) - {"common", "neither"}
+
+
+@pytest.mark.parametrize("folder", [ROOT, ROOT / "zoo"], ids=["main", "zoo"])
+def test_lock_has_for_each_dependency_the_hash_that_its_stage_left(folder: Path) -> None:
+    """Without it, a clone that pulls the checkpoints would measure every network again."""
+    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"].values()
+    left = {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
+    deps = [dep for stage in stages for dep in stage.get("deps", []) if dep["path"] in left]
+    assert deps
+    assert [dep["path"] for dep in deps if dep.get("md5") != left[dep["path"]]] == []
