@@ -20,8 +20,11 @@ def main(settings: Path, data: Path, model: Path, accuracy: Path, predictions: P
     place = device.prepare(run.train.device, threads=run.train.threads)
     network, card = checkpoint.load(model)
     network.to(place)
+    parts = ["train", "val"]
+    if run.evaluation.test and (data / "test.pt").exists():  # with a holdout
+        parts.append("test")
     answers = {}
-    for name in ("train", "val"):
+    for name in parts:
         images, labels, classes, _ = dataset.load(data / f"{name}.pt")
         if classes != card.classes:
             raise FileError(model, f"trained on {card.classes}, but {data} holds {classes}")
@@ -33,19 +36,25 @@ def main(settings: Path, data: Path, model: Path, accuracy: Path, predictions: P
         name: {"accuracy": evaluation.accuracy(*each), "loss": evaluation.loss(*each)}
         for name, each in answers.items()
     }
-    logits, labels = answers["val"]
     per_class = {
-        name: evaluation.accuracy(logits[labels == index], labels[labels == index])
-        for index, name in enumerate(card.classes)
+        name: {
+            each: evaluation.accuracy(logits[labels == index], labels[labels == index])
+            for index, each in enumerate(card.classes)
+        }
+        for name, (logits, labels) in answers.items()
     }
     result = results.Accuracy(
         dataset=card.source,
         model=card.name,
-        train=results.Scores(**scores["train"]),
-        val=results.ValScores(**scores["val"], per_class=per_class),
+        train=results.Scores(**scores.pop("train")),
+        **{
+            name: results.ClassScores(**each, per_class=per_class[name])
+            for name, each in scores.items()
+        },
     )
     results.write_accuracy(accuracy, result)
 
+    logits, labels = answers["val"]
     confidences, predicted = logits.softmax(dim=1).max(dim=1)
     rows = zip(labels.tolist(), predicted.tolist(), confidences.tolist(), strict=True)
     table = [
@@ -60,7 +69,7 @@ if __name__ == "__main__":
         main,
         __doc__,
         settings="the settings file",
-        data="the folder of train.pt and val.pt",
+        data="the folder of train.pt, val.pt, and test.pt if there is one",
         model="the state_dict to measure",
         accuracy="the JSON file to write the accuracies and losses to",
         predictions="the CSV file to write the predictions to",

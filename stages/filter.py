@@ -1,7 +1,14 @@
-"""Keep the chosen classes of CIFAR-10, or of the stand-in, as tensors, and all val images."""
+"""Keep the chosen classes of CIFAR-10, or of the stand-in, as tensors.
+
+Val is CIFAR-10's test images. With `data.holdout`, val is a share of the train images instead, and
+CIFAR-10's test images are test. The test images of all classes are kept for the stage `neither`.
+"""
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
 
@@ -11,28 +18,40 @@ from cifar2 import files, params
 from cifar2.data import cifar10, synthetic
 from cifar2.errors import MissingFile
 
+if TYPE_CHECKING:
+    from cifar2.data.dataset import Dataset
+
 
 def main(settings: Path, raw: Path, data: Path, whole_val: Path) -> None:
-    classes = params.load(settings).data.classes
+    run = params.load(settings)
     if not raw.is_dir():
         raise MissingFile(raw)
-    import torch
-
     from cifar2.data import dataset
 
-    is_synthetic = (raw / synthetic.FILE).exists()
+    whole = {"train": read(raw, train=True), "val": read(raw, train=False)}
+    chosen = {name: dataset.select(each, run.data.classes) for name, each in whole.items()}
+    if run.data.holdout:
+        train, held = dataset.set_apart(chosen["train"], run.data.holdout, run.data.fold)
+        chosen = {"train": train, "val": held, "test": chosen["val"]}
     with files.folder(data) as part:
-        for name in ("train", "val"):
-            if is_synthetic:
-                images, labels = synthetic.read(raw / synthetic.FILE, name)
-                names, source = list(synthetic.CLASSES), "synthetic"
-            else:
-                images, labels, names = cifar10.read(raw, train=name == "train")
-                source = "cifar10"
-            pixels = torch.from_numpy(images)
-            whole = dataset.Dataset(pixels, torch.from_numpy(labels), names, source)
-            dataset.save(dataset.select(whole, classes), part / f"{name}.pt")
-    dataset.save(whole, whole_val)
+        for name, each in chosen.items():
+            dataset.save(each, part / f"{name}.pt")
+    dataset.save(whole["val"], whole_val)
+
+
+def read(raw: Path, train: bool) -> Dataset:
+    """Read the train or the test images of CIFAR-10, or of the stand-in, with all classes."""
+    import torch
+
+    from cifar2.data.dataset import Dataset
+
+    if (raw / synthetic.FILE).exists():
+        images, labels = synthetic.read(raw / synthetic.FILE, "train" if train else "val")
+        names, source = list(synthetic.CLASSES), "synthetic"
+    else:
+        images, labels, names = cifar10.read(raw, train=train)
+        source = "cifar10"
+    return Dataset(torch.from_numpy(images), torch.from_numpy(labels), names, source)
 
 
 if __name__ == "__main__":
@@ -41,6 +60,6 @@ if __name__ == "__main__":
         __doc__,
         settings="the settings file",
         raw="the folder that download made",
-        data="the folder to put train.pt and val.pt into",
-        whole_val="the file to write the val images of all classes to",
+        data="the folder to put train.pt and val.pt into, and test.pt if there is one",
+        whole_val="the file to write CIFAR-10's test images to, of all classes",
     )

@@ -52,6 +52,11 @@ def _odd(size: int) -> int:
     return size
 
 
+def folds(holdout: float) -> int:
+    """Return how many folds of this share there are."""
+    return int(1 / holdout + 1e-9)
+
+
 def _distinct(classes: list[str]) -> list[str]:
     if len(set(classes)) < len(classes):
         raise ValueError("a class is named twice")
@@ -74,6 +79,18 @@ class Group(BaseModel):
 class Data(Group):
     classes: Annotated[Classes, Unused(["airplane", "bird"])]
     source: Annotated[Literal["auto", "cifar10", "synthetic"], Unused("auto")]
+    holdout: Annotated[Float, Field(ge=0, le=0.5), Unused(0.0)]
+    fold: Annotated[Int, Field(ge=0), Unused(0)]
+
+    @field_validator("fold")
+    @classmethod
+    def _of_the_holdout(cls, fold: int, info: ValidationInfo) -> int:
+        holdout = info.data.get("holdout")
+        if fold and holdout == 0:
+            raise ValueError("needs a data.holdout above 0, such as 0.2")
+        if holdout and (fold + 1) * holdout > 1 + 1e-9:
+            raise ValueError(f"a data.holdout of {holdout:g} has folds 0 to {folds(holdout) - 1}")
+        return fold
 
 
 class Model(Group):
@@ -109,6 +126,7 @@ class Train(Group):
     nesterov: Annotated[Bool, Unused(False)]
     schedule: Literal["none", "step", "cosine", "onecycle"]
     batch_size: Annotated[Int, Field(ge=1, le=1_000_000)]
+    hardest: Annotated[Float, Field(gt=0, le=1)]
     seed: Annotated[Int, Field(ge=0, lt=2**32)]
     threads: Annotated[Int, Field(ge=1, le=256)]
     precision: Literal["float32", "tf32", "bfloat16"]
@@ -138,6 +156,7 @@ class Augment(Group):
 
 class Evaluation(Group):
     mirror: Annotated[Bool, Unused(False)]
+    test: Annotated[Bool, Unused(True)]
 
 
 class Params(Group):

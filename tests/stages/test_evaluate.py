@@ -1,5 +1,6 @@
 """The results that `evaluate` writes, to the byte, for a network whose answers can be checked."""
 
+import json
 from pathlib import Path
 
 import evaluate as evaluate_stage
@@ -72,6 +73,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def set_apart(folder: Path) -> None:
+    """Make the val images test images, as with a holdout, and other images val."""
+    (folder / "data/val.pt").rename(folder / "data/test.pt")
+    (folder / "data/val.pt").write_bytes((folder / "data/train.pt").read_bytes())
+
+
 def evaluate(folder: Path) -> dict[str, str]:
     evaluate_stage.main(
         folder / "params.yaml",
@@ -90,3 +97,20 @@ def test_results_are_the_known_bytes(folder: Path) -> None:
 def test_mirror_averages_the_logits_of_an_image_and_its_mirror_image(folder: Path) -> None:
     write(folder / "params.yaml", train__device="cpu", train__threads=1, evaluation__mirror=True)
     assert evaluate(folder)["predictions.csv"] == MIRRORED
+
+
+def test_with_a_holdout_test_images_are_measured_and_val_images_predicted(folder: Path) -> None:
+    set_apart(folder)
+    results = evaluate(folder)
+    accuracy = json.loads(results["accuracy.json"])
+    assert list(accuracy) == ["dataset", "model", "train", "val", "test"]
+    assert accuracy["test"] == json.loads(ACCURACY)["val"]
+    assert accuracy["val"]["accuracy"] == accuracy["train"]["accuracy"] == 0.5
+    assert len(results["predictions.csv"].splitlines()) == 1 + 2
+
+
+def test_test_images_are_not_looked_at_unless_wanted(folder: Path) -> None:
+    set_apart(folder)
+    (folder / "data/test.pt").write_bytes(b"")  # whoever reads it fails
+    write(folder / "params.yaml", train__device="cpu", train__threads=1, evaluation__test=False)
+    assert "test" not in json.loads(evaluate(folder)["accuracy.json"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cifar2.data import cifar10, synthetic
+from cifar2.data import cifar10, dataset, synthetic
 from cifar2.errors import UserError
 from tests.conftest import write
 
@@ -49,6 +49,21 @@ def test_val_images_of_all_classes_are_kept_beside_the_chosen_ones(
     assert whole["classes"] == names
     chosen = torch.load(tmp_path / "cifar2/val.pt", weights_only=True)
     assert chosen["labels"].tolist() == [1, 0]
+
+
+def test_holdout_makes_val_of_train_images_and_test_of_the_val_images(
+    raw: Path, tmp_path: Path
+) -> None:
+    for name, changes in (("usual", {}), ("held", {"data__holdout": 0.34, "data__fold": 1})):
+        settings = write(tmp_path / "params.yaml", **changes)
+        filter_stage.main(settings, raw, tmp_path / name, tmp_path / "val.pt")
+    usual, held = tmp_path / "usual", tmp_path / "held"
+    assert sorted(path.name for path in usual.iterdir()) == ["train.pt", "val.pt"]
+    assert sorted(path.name for path in held.iterdir()) == ["test.pt", "train.pt", "val.pt"]
+    assert (held / "test.pt").read_bytes() == (usual / "val.pt").read_bytes()
+    train, rest, val = map(dataset.load, (usual / "train.pt", held / "train.pt", held / "val.pt"))
+    expected = dataset.set_apart(train, 0.34, 1)
+    assert [rest.images.tolist(), val.images.tolist()] == [x.images.tolist() for x in expected]
 
 
 def test_class_that_the_stand_in_lacks_is_an_error(raw: Path, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def main(stage: str, folder: Path) -> None:
         ("plot", "plots/training/plots/metrics/val/loss.tsv"),
         ("plot", "metrics/accuracy.json"),
         ("plot", "plots/predictions.csv"),
+        ("calibration", "data/cifar2/val.pt"),
+        ("calibration", "models/model.pt"),
         ("neither", "data/val.pt"),
         ("neither", "models/model.pt"),
         ("surest", "data/val.pt"),

@@ -133,6 +133,16 @@ def test_settings_cannot_be_changed_after_loading() -> None:
             "train.optimizer: 'adan' is not allowed; did you mean 'adam'? allowed: sgd, adam, ad",
         ),
         ({"train__nesterov": True}, "train.nesterov: True: needs a train.momentum above 0"),
+        ({"data__fold": 1}, "data.fold: 1: needs a data.holdout above 0, such as 0.2"),
+        (
+            {"data__holdout": 0.2, "data__fold": 5},
+            "data.fold: 5: a data.holdout of 0.2 has folds 0 to 4",
+        ),
+        (
+            {"data__holdout": 0.3, "data__fold": 3},
+            "data.fold: 3: a data.holdout of 0.3 has folds 0 to 2",
+        ),
+        ({"data__holdout": 0.6}, "data.holdout: 0.6 is not allowed; "),
         ({"augment__crop": 32}, "augment.crop: 32 is not allowed; input should be less than or"),
         (
             {"train__device": "gpu"},
@@ -216,6 +226,8 @@ def test_missing_file_is_an_error(tmp_path: Path) -> None:
 UNUSUAL: dict[str, Any] = {
     "data__classes": ["cat", "dog", "frog"],
     "data__source": "synthetic",
+    "data__holdout": 0.2,
+    "data__fold": 3,
     "model__n_chans1": 9,
     "model__n_blocks": 7,
     "model__dropout": 0.3,
@@ -224,6 +236,7 @@ UNUSUAL: dict[str, Any] = {
     "train__momentum": 0.8,
     "train__nesterov": True,
     "evaluation__mirror": True,
+    "evaluation__test": False,
 }
 
 
@@ -277,10 +290,15 @@ def test_momentum_gets_a_fixed_value_where_the_optimizer_has_none(optimizer: str
     assert (run.train.momentum, run.train.nesterov) == ((0.8, True) if used else (0.0, False))
 
 
+@pytest.mark.parametrize(("holdout", "folds"), [(0.5, 2), (0.2, 5), (0.1, 10), (0.05, 20)])
+def test_every_fold_of_a_holdout_is_allowed(holdout: float, folds: int) -> None:
+    assert settings(data__holdout=holdout, data__fold=folds - 1).data.fold == folds - 1
+
+
 def test_data_and_evaluation_get_fixed_values() -> None:
     run = params.of_training(settings(**UNUSUAL))
-    assert run.data == params.Data(classes=["airplane", "bird"], source="auto")
-    assert run.evaluation == params.Evaluation(mirror=False)
+    assert run.data == params.Data(classes=["airplane", "bird"], source="auto", holdout=0.0, fold=0)
+    assert run.evaluation == params.Evaluation(mirror=False, test=True)
 
 
 def test_settings_that_a_training_uses_stay() -> None:

@@ -54,6 +54,34 @@ def select(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     return Dataset(images, labels[chosen], list(classes), dataset.source)
 
 
+def set_apart(dataset: Dataset, share: float, fold: int) -> tuple[Dataset, Dataset]:
+    """Split a data set in two, for validation: return what is left, and a share of each class.
+
+    The images of each class are shuffled, always in the same way. Fold 0 is the first share of
+    them, fold 1 the second, and so on. So folds have no image in common, and at a share of 1/k, k
+    folds have all images. What a fold holds of a class does not depend on the other classes.
+
+    Raises:
+        UserError: if either part has no image of a class.
+    """
+    held = torch.zeros(len(dataset.labels), dtype=torch.bool)
+    for label, name in enumerate(dataset.classes):
+        own = (dataset.labels == label).nonzero().flatten()
+        shuffled = own[torch.randperm(len(own), generator=torch.Generator().manual_seed(0))]
+        first, end = (round(number * share * len(own)) for number in (fold, fold + 1))
+        if not 0 < end - first < len(own):
+            raise UserError(
+                f"data.holdout: fold {fold} of {share:g} has {end - first} of the {len(own)} train"
+                f" images of {name!r}"
+            )
+        held[shuffled[first:end]] = True
+    left, apart = (
+        dataset._replace(images=dataset.images[chosen], labels=dataset.labels[chosen])
+        for chosen in (~held, held)
+    )
+    return left, apart
+
+
 def save(dataset: Dataset, path: Path) -> None:
     """Write a data set so that `torch.load(weights_only=True)` reads it."""
     buffer = io.BytesIO()

@@ -47,6 +47,64 @@ def test_class_that_the_data_does_not_have_is_named() -> None:
     )
 
 
+# The images that are set apart.
+
+
+def numbered(per_class: int, classes: int = 2) -> dataset.Dataset:
+    """Return images whose first two values are their index; the classes take turns."""
+    count = per_class * classes
+    images = torch.zeros(count, 3, 32, 32, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.arange(count) // 256
+    images[:, 0, 0, 1] = torch.arange(count) % 256
+    names = ["a", "b", "c"][:classes]
+    return dataset.Dataset(images, torch.arange(count) % classes, names, "cifar10")
+
+
+def numbers(data: dataset.Dataset) -> list[int]:
+    return [256 * int(image[0, 0, 0]) + int(image[0, 0, 1]) for image in data.images]
+
+
+def test_share_of_each_class_is_set_apart_and_the_order_is_kept() -> None:
+    left, apart = dataset.set_apart(numbered(10), 0.2, 0)
+    assert apart.labels.bincount().tolist() == [2, 2]
+    assert left.labels.bincount().tolist() == [8, 8]
+    assert sorted(numbers(left) + numbers(apart)) == list(range(20))
+    assert numbers(left) == sorted(numbers(left)) and numbers(apart) == sorted(numbers(apart))
+    assert [number % 2 for number in numbers(apart)] == apart.labels.tolist()
+    assert apart.classes == ["a", "b"] and left.source == "cifar10"
+
+
+@pytest.mark.parametrize(("share", "folds"), [(0.2, 5), (0.1, 10), (0.25, 4), (0.5, 2)])
+def test_folds_share_no_image_and_together_have_all(share: float, folds: int) -> None:
+    parts = [numbers(dataset.set_apart(numbered(333), share, fold)[1]) for fold in range(folds)]
+    assert sorted(number for part in parts for number in part) == list(range(666))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 2
+
+
+def test_what_is_set_apart_is_always_the_same() -> None:
+    """Otherwise two experiments with the same settings could not be compared."""
+    assert numbers(dataset.set_apart(numbered(10), 0.2, 3)[1]) == [0, 1, 16, 17]
+
+
+def test_what_is_set_apart_of_a_class_does_not_depend_on_the_other_classes() -> None:
+    apart = dataset.set_apart(numbered(10, classes=3), 0.2, 1)[1]
+    alone = dataset.set_apart(dataset.select(numbered(10, classes=3), ["b"]), 0.2, 1)[1]
+    assert numbers(alone) == [number for number in numbers(apart) if number % 3 == 1]
+
+
+@pytest.mark.parametrize(
+    ("per_class", "share", "fold", "count"), [(10, 0.01, 0, 0), (1, 0.5, 1, 1)]
+)
+def test_class_of_which_a_part_has_no_image_is_an_error(
+    per_class: int, share: float, fold: int, count: int
+) -> None:
+    with pytest.raises(UserError) as caught:
+        dataset.set_apart(numbered(per_class), share, fold)
+    assert str(caught.value) == (
+        f"data.holdout: fold {fold} of {share} has {count} of the {per_class} train images of 'a'"
+    )
+
+
 # The file.
 
 
