@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifar2.inference import evaluation
 from cifar2.models import get_model
 
 
@@ -26,6 +27,14 @@ def test_evaluation_averages_the_classes_over_the_rotations() -> None:
     torch.testing.assert_close(model(images), expected)
 
 
+def test_upright_answer_is_that_to_the_image_as_it_is() -> None:
+    torch.manual_seed(0)
+    model = get_model("airbench", 3).eval()
+    images = torch.randn(5, 3, 32, 32)
+    seen = evaluation.predict(model, images, mirror=False, upright=True)
+    torch.testing.assert_close(seen, logits(model, images)[:, 0])
+
+
 def test_training_loss_is_that_of_the_pair_of_class_and_rotation() -> None:
     torch.manual_seed(0)
     model = get_model("airbench", 3).train()
@@ -41,14 +50,3 @@ def test_batch_smaller_than_the_number_of_rotations_trains() -> None:
     model = get_model("airbench", 3).train()
     for count in (1, 2, 3):
         assert model(torch.randn(count, 3, 32, 32)).shape == (count, 12)
-
-
-def test_fixed_filters_keep_lengths_and_angles() -> None:
-    filters = get_model("airbench").get_buffer("filters").flatten(1)
-    torch.testing.assert_close(filters @ filters.T, torch.eye(12))
-
-
-def test_fixed_filters_are_no_weights() -> None:
-    model = get_model("airbench")
-    names = [*model.state_dict(), *(name for name, _ in model.named_parameters())]
-    assert not [name for name in names if "filters" in name]

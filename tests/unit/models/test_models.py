@@ -12,7 +12,7 @@ from torch import nn
 from bench import chapter
 from cifar2 import models
 from cifar2.models import config_keys, get_model, list_models
-from cifar2.models._layers import Conv2d
+from cifar2.models._layers import Conv2d, cosine_transform
 from tests.conftest import ROOT
 
 # The numbers of parameters for two classes, at the defaults of params.yaml.
@@ -25,7 +25,7 @@ PARAMETERS = {
     "netdropout": 38_386,
     "netres": 16_130,
     "netresdeep": 159_330,
-    "netstem": 94_402,
+    "netstem": 23_394,
     "netwidth": 38_386,
     "vgg": 3_834_178,
 }
@@ -178,3 +178,36 @@ def test_convolution_is_torch_s_own(kernel_size: int, padding: int) -> None:
     torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
     assert ours.bias is not None and theirs.bias is not None
     torch.testing.assert_close(ours.bias.grad, theirs.bias.grad)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_filters_keep_lengths_and_angles(size: int) -> None:
+    filters = cosine_transform(size).reshape(-1, 3 * size**2)
+    torch.testing.assert_close(filters @ filters.T, torch.eye(len(filters)))
+
+
+def test_filters_are_of_a_colour_and_a_frequency() -> None:
+    transform = cosine_transform(4)
+    torch.testing.assert_close(transform[0, 0, 0], torch.full((3, 4, 4), 48**-0.5))
+    falling = transform[2, 0, 1]  # green beside red and blue, half a wave from left to right
+    torch.testing.assert_close(falling[1], -2 * falling[0])
+    torch.testing.assert_close(falling[0], -falling[0].flip(1))
+    torch.testing.assert_close(falling[0], falling[0, :1].expand(4, 4))
+
+
+@pytest.mark.parametrize("name", ["airbench", "netstem"])
+def test_fixed_filters_are_no_weights(name: str) -> None:
+    model = get_model(name)
+    assert "filters" in dict(model.named_buffers())
+    names = [*model.state_dict(), *(name for name, _ in model.named_parameters())]
+    assert not [name for name in names if "filters" in name]
+
+
+def test_stem_has_ten_low_frequencies_of_brightness_and_three_of_each_other_colour() -> None:
+    filters = get_model("netstem").get_buffer("filters")
+    parts = torch.einsum("ncij,kuvcij->nkuv", filters, cosine_transform(4)).round().nonzero()
+    chosen = [(k, u, v) for _, k, u, v in parts.tolist()]
+    limits = (4, 2, 2)
+    every = [(k, u, v) for k in range(3) for u in range(4) for v in range(4)]
+    assert chosen == [(k, u, v) for k, u, v in every if u + v < limits[k]]
+    assert len(chosen) == len(filters) == 16
