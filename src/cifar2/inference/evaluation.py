@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ BATCH_SIZE = 100
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, *, mirror: bool) -> Tensor:
+def predict(model: nn.Module, images: Tensor, *, mirror: bool, upright: bool = False) -> Tensor:
     """Return the logits [N, num_classes] for normalised images [N, 3, 32, 32].
 
     Dropout is off and batch normalisation uses its running statistics; the model is left in
@@ -20,12 +22,16 @@ def predict(model: nn.Module, images: Tensor, *, mirror: bool) -> Tensor:
 
     Args:
         mirror: average the logits of each image and of its mirror image (left and right).
+        upright: if the network averages over rotations of an image, don't. This is faster.
     """
     model.eval()
+    answer_to: Callable[[Tensor], Tensor] = model
+    if upright:
+        answer_to = getattr(model, "upright", model)
     logits = []
     for batch in images.split(BATCH_SIZE):
-        answer = model(batch)
-        logits.append((answer + model(batch.flip(3))) / 2 if mirror else answer)
+        answer = answer_to(batch)
+        logits.append((answer + answer_to(batch.flip(3))) / 2 if mirror else answer)
     return torch.cat(logits)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
 from cifar2.inference import evaluation
-from cifar2.params import Params
+from cifar2.params import Params, Train
 from cifar2.training import augment
 from cifar2.training.series import Epoch
 
@@ -24,6 +24,7 @@ class State:
 
     scheduler: changes the learning rate after each step; None where it is constant.
     order: draws the order of the images, and their augmentation.
+    losses: of each train image, when it was last trained on, float32 [N].
     epoch: the number of the last finished epoch.
     """
 
@@ -31,6 +32,7 @@ class State:
     optimizer: torch.optim.Optimizer
     scheduler: lr_scheduler.LRScheduler | None
     order: torch.Generator
+    losses: Tensor
     epoch: int = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -41,6 +43,7 @@ class State:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
             "order": self.order.get_state(),
+            "losses": self.losses,
             "random": [module.get_rng_state() for module in self._random_modules()],
         }
 
@@ -52,6 +55,7 @@ class State:
         if self.scheduler:
             self.scheduler.load_state_dict(state["scheduler"])
         self.order.set_state(state["order"])
+        self.losses.copy_(state["losses"])
         for module, random in zip(self._random_modules(), state["random"], strict=True):
             module.set_rng_state(random)
 
@@ -89,7 +93,8 @@ def start(model: nn.Module, settings: Params, images: int) -> State:
             optimizer = torch.optim.Adam(parameters, run.lr, weight_decay=decay, fused=True)
         case "adamw":
             optimizer = torch.optim.AdamW(parameters, run.lr, weight_decay=decay, fused=True)
-    steps = run.epochs * math.ceil(images / run.batch_size)
+    counts = [_trained_on(epoch, images, run) for epoch in range(run.epochs)]
+    steps = sum(math.ceil(count / run.batch_size) for count in counts)
     scheduler: lr_scheduler.LRScheduler | None
     match run.schedule:
         case "none":
@@ -102,7 +107,14 @@ def start(model: nn.Module, settings: Params, images: int) -> State:
             scheduler = lr_scheduler.OneCycleLR(
                 optimizer, run.lr, total_steps=steps, anneal_strategy="linear", cycle_momentum=False
             )
-    return State(model, optimizer, scheduler, torch.Generator().manual_seed(run.seed))
+    order = torch.Generator().manual_seed(run.seed)
+    losses = torch.zeros(images, device=next(model.parameters()).device)
+    return State(model, optimizer, scheduler, order, losses)
+
+
+def _trained_on(epoch: int, images: int, run: Train) -> int:
+    """Return how many images are trained on in an epoch, counted from 0."""
+    return images if epoch < run.epochs / 8 else max(1, round(run.hardest * images))
 
 
 def fit(
@@ -115,6 +127,10 @@ def fit(
     (Szegedy et al., *Rethinking the Inception Architecture*, 2015, section 7), flip and crop
     (`augment.draw`), and bfloat16 in the forward pass where PyTorch's autocast considers it safe.
 
+    With `train.hardest` below 1, an epoch after the first eighth has only that share of the images,
+    those whose loss was highest when they were last trained on (after Jiang et al., *Accelerating
+    Deep Learning by Focusing on the Biggest Losers*, 2019). The figures of train are of these.
+
     Args:
         train, val: normalised images, float32 [N, 3, 32, 32], and labels, int64 [N], on the
             model's device.
@@ -126,7 +142,10 @@ def fit(
     autocast = torch.autocast(images.device.type, torch.bfloat16, run.precision == "bfloat16")
     while state.epoch < run.epochs:
         model.train()
-        permutation = torch.randperm(len(labels), generator=state.order).to(labels.device)
+        count = _trained_on(state.epoch, len(labels), run)
+        permutation = torch.randperm(count, generator=state.order).to(labels.device)
+        if count < len(labels):
+            permutation = state.losses.argsort(descending=True, stable=True)[permutation]
         if augmented:
             drawn = augment.draw(len(labels), settings.augment, state.order)
             rows, columns = (lines.to(images.device) for lines in drawn)
@@ -151,7 +170,9 @@ def fit(
             outputs.append(logits.detach().float())
         # The figures come from the logits at the end: during an epoch nothing waits for the device.
         train_logits, train_labels = torch.cat(outputs), labels[permutation]
-        val_logits, val_labels = evaluation.predict(model, val[0], mirror=False), val[1]
+        state.losses[permutation] = F.cross_entropy(train_logits, train_labels, reduction="none")
+        val_logits = evaluation.predict(model, val[0], mirror=False, upright=True)
+        val_labels = val[1]
         state.epoch += 1
         yield Epoch(
             state.epoch,

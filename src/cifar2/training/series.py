@@ -17,7 +17,9 @@ class Epoch(NamedTuple):
 
     Those of train are running ones, from each batch before the step on it. Neither penalty nor
     label smoothing is in the loss, so that train and val compare. Those of val are of the network
-    at the end of the epoch.
+    at the end of the epoch, without the rotations that airbench averages over.
+    With `train.hardest` below 1, those of train are of the hardest images alone, so that train and
+    val don't compare.
     """
 
     epoch: int

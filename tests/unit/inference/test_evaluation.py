@@ -56,6 +56,12 @@ def test_mirrored_evaluation_is_the_mean_over_an_image_and_its_mirror_image() ->
     assert not torch.allclose(one, other)
 
 
+def test_network_that_rotates_nothing_gives_the_same_answers_upright() -> None:
+    model, images = get_model("net"), torch.randn(3, 3, 32, 32)
+    usual = evaluation.predict(model, images, mirror=True)
+    assert torch.equal(evaluation.predict(model, images, mirror=True, upright=True), usual)
+
+
 def test_accuracy_is_the_fraction_whose_largest_logit_is_at_the_label() -> None:
     logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0], [-3.0, -1.0, -2.0]])
     assert evaluation.accuracy(logits, torch.tensor([0, 2, 0])) == 2 / 3

@@ -136,6 +136,15 @@ def test_val_figures_are_of_the_network_at_the_end_of_the_epoch() -> None:
     assert epochs[-1].val_accuracy == evaluation.accuracy(logits, labels)
 
 
+def test_val_figures_of_a_network_that_rotates_are_of_the_images_as_they_are() -> None:
+    images, labels = some_images()
+    model = get_model("airbench", n_chans1=2)
+    (epoch,) = fit(model, (images, labels))
+    logits = evaluation.predict(model, images, mirror=False, upright=True)
+    assert epoch.val_loss == evaluation.loss(logits, labels)
+    assert epoch.val_loss != evaluation.loss(model(images), labels)
+
+
 def test_network_trains_in_training_mode_and_is_measured_in_evaluation_mode() -> None:
     modes = []
     model = get_model("netdropout")
@@ -270,7 +279,7 @@ def test_adam_is_torch_s_with_the_settings(name: str, kind: type) -> None:
 
 
 def learning_rates(
-    schedule: str, *, epochs: int, images: int = 4, batch_size: int = 2
+    schedule: str, *, epochs: int, images: int = 4, batch_size: int = 2, hardest: float = 1.0
 ) -> list[float]:
     """Return the learning rate of each step of a training at 1.0."""
     run = plain(
@@ -278,6 +287,7 @@ def learning_rates(
         train__lr=1.0,
         train__epochs=epochs,
         train__batch_size=batch_size,
+        train__hardest=hardest,
     )
     data = some_images(images)
     state = loop.start(linear(), run, images)
@@ -310,10 +320,59 @@ def test_onecycle_schedule_rises_and_falls_in_straight_lines() -> None:
     assert rates[5:] == pytest.approx([(19 - step) / 14 for step in range(5, 20)], abs=1e-5)
 
 
+def test_schedule_counts_the_steps_on_the_hardest_images() -> None:
+    """Two epochs of two steps, then ten of one."""
+    rates = learning_rates("cosine", epochs=12, hardest=0.5)
+    expected = [(1 + math.cos(math.pi * step / 14)) / 2 for step in range(14)]
+    assert rates == pytest.approx(expected)
+
+
 def test_schedule_counts_the_smaller_last_batch_as_a_step() -> None:
     expected = [(1 + math.cos(math.pi * step / 6)) / 2 for step in range(6)]
     rates = learning_rates("cosine", epochs=2, images=5, batch_size=2)
     assert rates == pytest.approx(expected)
+
+
+# The hardest images
+
+
+def test_only_the_hardest_images_are_trained_on_after_an_eighth_of_the_epochs() -> None:
+    """All images are the same but for a number in a pixel, and most are of the first class.
+
+    So the losses of the second class are higher.
+    """
+    images = torch.ones(6, 3, 32, 32)
+    images[:, 0, 0, 0] = torch.arange(6)
+    labels = torch.tensor([0, 0, 1, 0, 0, 1])
+    seen: list[list[int]] = []
+    model = linear()
+    model.register_forward_pre_hook(
+        lambda module, inputs: (
+            seen.append(sorted(inputs[0][:, 0, 0, 0].int().tolist())) if module.training else None
+        )
+    )
+    run = {"train__epochs": 16, "train__batch_size": 6, "train__lr": 1e-6}
+    fit(model, (images, labels), **run, train__hardest=0.33)
+    assert seen[:2] == 2 * [[0, 1, 2, 3, 4, 5]]
+    assert seen[2] == [2, 5]
+    assert {len(each) for each in seen[2:]} == {2}
+
+
+def test_number_of_the_hardest_images_is_rounded_and_at_least_one() -> None:
+    """0.28 times 100 is a little more than 28 in floating point: no last batch of one image."""
+    counts = []
+    for hardest in (0.28, 0.001):
+        model = linear()
+        sizes: list[int] = []
+        model.register_forward_pre_hook(
+            lambda module, inputs, sizes=sizes: (
+                sizes.append(len(inputs[0])) if module.training else None
+            )
+        )
+        run = {"train__epochs": 9, "train__batch_size": 28, "train__hardest": hardest}
+        fit(model, some_images(100), **run)
+        counts.append(sizes[8:])  # after two whole epochs of four batches
+    assert counts == [7 * [28], 7 * [1]]
 
 
 # Random numbers
@@ -406,7 +465,8 @@ def test_vgg_learns_with_plain_sgd() -> None:
     [("sgd", "none"), ("sgd", "step"), ("adam", "cosine"), ("adamw", "onecycle")],
 )
 def test_training_continues_bit_for_bit_from_a_saved_state(optimizer: str, schedule: str) -> None:
-    """The network has dropout and batch normalisation, and the images are augmented."""
+    """The network has dropout and batch normalisation, the images are augmented, and after the
+    first epoch only the hardest are trained on."""
     data = some_images(8)
     run = plain(
         train__optimizer=optimizer,
@@ -415,6 +475,7 @@ def test_training_continues_bit_for_bit_from_a_saved_state(optimizer: str, sched
         train__lr=0.01,
         train__batch_size=4,
         train__epochs=4,
+        train__hardest=0.5,
         augment__flip=True,
         augment__crop=2,
     )
@@ -426,7 +487,7 @@ def test_training_continues_bit_for_bit_from_a_saved_state(optimizer: str, sched
     undisturbed = list(loop.fit(begin(), data, data, run))
     stopped = begin()
     epochs = loop.fit(stopped, data, data, run)
-    first = [next(epochs), next(epochs)]
+    first = [next(epochs) for _ in range(2)]
     file = io.BytesIO()
     torch.save(stopped.state_dict(), file)
     file.seek(0)
