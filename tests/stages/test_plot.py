@@ -55,3 +55,21 @@ def test_curves_have_the_series_and_the_figures_of_the_trained_network(
     )
     table = (folder / "plots/training/plots/metrics/val/loss.tsv").read_text().splitlines()
     assert drawn["cross-entropy loss (nats)"][1] == [float(table[1].split("\t")[1])]
+
+
+def test_title_has_the_figure_of_test_where_there_is_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+
+    def note(train: list[float], val: list[float], quantity: str, title: str) -> bytes:
+        titles.append(title)
+        return b""
+
+    monkeypatch.setattr(plotting, "curves", note)
+    path = folder / "metrics/accuracy.json"
+    scores = results.read_accuracy(path)
+    test = scores.val.model_copy(update={"accuracy": 0.75})
+    results.write_accuracy(path, scores.model_copy(update={"test": test}))
+    plot(folder)
+    assert titles[-1].endswith(f"val {scores.val.accuracy:.4f}, test 0.7500")

@@ -1,0 +1,93 @@
+"""Whether a network is right as often as its probabilities say."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from cifar2 import files
+
+BINS = 15  # of equal width, as in the paper below
+COLDEST, HOTTEST = 0.01, 100.0  # the temperatures between which one is looked for
+
+
+class Bin(NamedTuple):
+    """The answers whose confidence, the probability of the answer, is in one interval.
+
+    confidence, accuracy: means over these answers.
+    """
+
+    confidence: float
+    accuracy: float
+    images: int
+
+
+def bins(logits: Tensor, labels: Tensor) -> list[Bin]:
+    """Return a reliability diagram (Guo et al., *On Calibration of Modern Neural Networks*, 2017,
+    section 2): the answers by confidence, in 15 intervals from 0 to 1, without the empty ones.
+
+    Args:
+        logits: float32 [N, num_classes].
+        labels: int64 [N].
+    """
+    confidences, answers = logits.double().softmax(dim=1).max(dim=1)
+    right = (answers == labels).double()
+    numbers = (confidences * BINS).long().clamp(max=BINS - 1)
+    found = []
+    for number in range(BINS):
+        inside = numbers == number
+        if inside.any():
+            mean = confidences[inside].mean().item()
+            found.append(Bin(mean, right[inside].mean().item(), int(inside.sum())))
+    return found
+
+
+def error(bins: Sequence[Bin]) -> float:
+    """Return the expected calibration error (Guo et al., section 2): the distance of confidence and
+    accuracy in a bin, averaged over all answers."""
+    total = sum(each.images for each in bins)
+    return sum(each.images * abs(each.confidence - each.accuracy) for each in bins) / total
+
+
+def temperature(logits: Tensor, labels: Tensor) -> float:
+    """Return the number by which to divide logits so that their cross-entropy is smallest.
+
+    This is temperature scaling (Guo et al., section 4.2). The cross-entropy is convex in 1 / T, so
+    its derivative has one zero, which is found by halving an interval. Above 1 the network was too
+    sure, below 1 not sure enough. A network without a mistake can't be too sure; it gets 0.01.
+    """
+    logits = logits.double()
+    of_label = logits.gather(1, labels[:, None]).squeeze(1)
+    low, high = 1 / HOTTEST, 1 / COLDEST
+    for _ in range(60):
+        middle = (low + high) / 2
+        expected = ((logits * middle).softmax(dim=1) * logits).sum(dim=1)
+        if (expected - of_label).mean() > 0:
+            high = middle
+        else:
+            low = middle
+    return 1 / high
+
+
+def write(metrics: Path, diagram: Path, logits: Tensor, labels: Tensor) -> None:
+    """Write the errors, without and with the best temperature, as JSON, and the bins as CSV."""
+    found = bins(logits, labels)
+    best = temperature(logits, labels)
+    content = {
+        "ece": round(error(found), 4),
+        "temperature": round(best, 3),
+        "ece_at_temperature": round(error(bins(logits / best, labels)), 4),
+    }
+    files.write(metrics, (json.dumps(content, indent=2) + "\n").encode())
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(Bin._fields)
+    for each in found:
+        writer.writerow([f"{each.confidence:.4f}", f"{each.accuracy:.4f}", each.images])
+    files.write(diagram, table.getvalue().encode())
