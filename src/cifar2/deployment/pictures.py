@@ -26,6 +26,8 @@ ENOUGH = 8 * SIZE
 def to_tensor(picture: Picture, fit: Fit = "crop") -> Tensor:
     """Return a picture as uint8 [3, 32, 32], RGB. One of 32×32 pixels keeps its pixels.
 
+    A tensor of that shape and type is returned as it is, on the CPU.
+
     Args:
         picture: a file, opened or by its path; an image of Pillow's; an array uint8 [H, W, 3] or
             [H, W]; or a tensor uint8 [3, H, W].
@@ -38,6 +40,8 @@ def to_tensor(picture: Picture, fit: Fit = "crop") -> Tensor:
         OSError: if it can't be read.
         ValueError: for an array or a tensor of another shape or type.
     """
+    if isinstance(picture, Tensor) and _is_done(picture):
+        return picture.cpu()
     if isinstance(picture, Image.Image):
         image = picture
     elif isinstance(picture, (np.ndarray, Tensor)):
@@ -81,12 +85,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def shrink(image: Image.Image, fit: Fit) -> Image.Image:
     """Return an RGB image at 32×32 pixels; `fit` is that of `to_tensor`."""
     width, height = image.size
+    if width == height == SIZE:
+        return image
     if fit == "crop":
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
@@ -139,6 +145,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     white_as_float = 1 if values.max() <= 1 else 255
     white = 65535 if image.mode.startswith("I") else white_as_float
     return Image.fromarray(np.clip(np.rint(values / white * 255), 0, 255).astype(np.uint8))
+
+
+def _is_done(tensor: Tensor) -> bool:
+    return tensor.dtype == torch.uint8 and tensor.shape == (3, SIZE, SIZE)
 
 
 def _from_array(array: NDArray[np.uint8] | Tensor) -> Image.Image:

@@ -116,6 +116,12 @@ def test_transparent_grey_of_a_png_becomes_white() -> None:
     assert colour(to_tensor(file)) == WHITE
 
 
+def test_palette_of_an_icon_is_read() -> None:
+    """Pillow gives its image a palette only when it is copied."""
+    icon = Image.new("RGB", (32, 32), RED).convert("P")
+    assert colour(to_tensor(written(icon, "ICNS"))) == RED
+
+
 @pytest.mark.parametrize("value, expected", [(0, 0), (32896, 128), (65535, 255), (200, 1)])
 def test_sixteen_bits_are_scaled(value: int, expected: int) -> None:
     image = Image.fromarray(np.full((40, 40), value, np.uint16))
@@ -162,6 +168,11 @@ def test_arrays_have_colours_last_and_tensors_first() -> None:
     array = np.array(image)
     assert torch.equal(to_tensor(array), expected)
     assert torch.equal(to_tensor(torch.from_numpy(array).permute(2, 0, 1)), expected)
+
+
+def test_tensor_that_is_ready_is_not_copied() -> None:
+    ready = torch.zeros(3, 32, 32, dtype=torch.uint8)
+    assert to_tensor(ready) is ready
 
 
 def test_grey_array() -> None:
