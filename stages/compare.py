@@ -34,11 +34,12 @@ def main(
     compared = summary.finished_runs(settings, runs, content.compared())
     others = summary.finished_runs(settings, runs, content.not_compared())
     data = summary.data_of(compared)
+    book = {} if summary.have_holdout(compared) else content.book
 
     summarised = summary.summarise(compared | others)
-    as_json = {name: each.model_dump() for name, each in summarised.items()}
+    as_json = summary.as_json(summarised)
     files.write(results, (json.dumps(as_json, indent=2) + "\n").encode())
-    files.write(markdown, summary.table(summarised, content.book).encode())
+    files.write(markdown, summary.table(summarised, book).encode())
 
     with files.folder(cards) as part:
         for name, seeds in (compared | others).items():
@@ -47,7 +48,7 @@ def main(
             text = card.card(settings_of_first, scores, list(seeds), [], torch.__version__)
             files.write(part / f"{name}.md", text.encode())
 
-    drawn = summary.drawn(compared, content.book)
+    drawn = summary.drawn(compared, book)
     title = f"Accuracy on {data}: mean over seeds, ± one standard deviation"
     files.write(accuracy_plot, plotting.bars(drawn, title))
     title = f"Accuracy per epoch on {data}: mean over seeds, and range"

@@ -28,9 +28,19 @@ def main(settings: Path, zoo: Path, pipeline: Path, runs: Path) -> None:
         ten_classes = defaults.data.model_copy(update={"classes": content.ten_classes.classes})
         data_alone = params.of_training(defaults).model_copy(update={"data": ten_classes})
         write(part / "ten_classes.yaml", data_alone)
+        for seed in content.trials.seeds:
+            held = {"holdout": content.trials.holdout, "fold": seed - 1}
+            apart = defaults.data.model_copy(update=held)
+            data_alone = params.of_training(defaults).model_copy(update={"data": apart})
+            write(part / f"trials-{seed}.yaml", data_alone)
         for name, run in variants.runs(content, defaults, str(zoo)):
             to_train = params.of_training(run)
-            to_evaluate = to_train.model_copy(update={"evaluation": run.evaluation})
+            holdout = run.data.model_dump(include={"holdout", "fold"})  # for the model card
+            data = to_train.data.model_copy(update=holdout)
+            evaluation = run.evaluation
+            if not run.data.holdout:  # then there are no test images
+                evaluation = evaluation.model_copy(update={"test": True})
+            to_evaluate = to_train.model_copy(update={"data": data, "evaluation": evaluation})
             for stage, needed in (("train", to_train), ("evaluate", to_evaluate)):
                 code = checksums(pipeline.parent, stages[stage]["deps"], run.model.name)
                 write(part / stage / f"{name}.yaml", needed, code)

@@ -1,4 +1,4 @@
-"""Ask the trained network about val images of the classes that it does not know."""
+"""Ask the trained network about test images of the classes that it does not know."""
 
 import sys
 from collections.abc import Sequence
@@ -12,7 +12,6 @@ from cifar2 import params
 from cifar2.report import results
 from cifar2.report.results import Neither, Prediction
 
-SURE = 0.95  # the confidence above which a network counts as sure
 SUREST = 32  # how many of the surest answers are kept
 
 
@@ -55,7 +54,7 @@ def summarise(name: str, answers: Sequence[Prediction], classes: Sequence[str]) 
         count,
         shares={each: given.count(each) / count for each in classes},
         confidence=sum(each.confidence for each in answers) / count,
-        sure=sum(each.confidence > SURE for each in answers) / count,
+        sure=sum(each.confidence > results.SURE for each in answers) / count,
     )
 
 
@@ -64,7 +63,7 @@ if __name__ == "__main__":
         main,
         __doc__,
         settings="the settings file",
-        whole_val="the val images of all classes",
+        whole_val="CIFAR-10's test images of all classes",
         model="the state_dict to ask",
         table="the CSV file to write a row for each class to",
         surest="the CSV file to write the surest answers to",

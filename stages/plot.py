@@ -35,7 +35,8 @@ def main(
     def draw(path: Path, quantity: str, label: str) -> None:
         final = ", ".join(
             f"{name} {getattr(each, quantity):.4f}"
-            for name, each in (("train", scores.train), ("val", scores.val))
+            for name, each in (("train", scores.train), ("val", scores.val), ("test", scores.test))
+            if each
         )
         train = [getattr(epoch, f"train_{quantity}") for epoch in epochs]
         val = [getattr(epoch, f"val_{quantity}") for epoch in epochs]

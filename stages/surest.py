@@ -28,7 +28,7 @@ if __name__ == "__main__":
     _stage.run(
         main,
         __doc__,
-        whole_val="the val images of all classes",
+        whole_val="CIFAR-10's test images of all classes",
         surest="the surest answers, CSV",
         accuracy="the accuracies, JSON",
         surest_plot="the picture to draw",

@@ -26,6 +26,10 @@ class TenClasses(Variants):
     classes: Classes
 
 
+class Trials(Variants):
+    holdout: Annotated[Float, Field(gt=0, le=0.5)]
+
+
 class Accuracies(Group):
     train: Float
     val: Float
@@ -35,16 +39,20 @@ class Zoo(Group):
     """What `zoo/params.yaml` holds.
 
     common: settings of all runs.
-    quick, slow: variants on the main pipeline's data; compared with each other.
+    quick, middle, slow: variants on the main pipeline's data; compared with each other.
     ten_classes: variants on other classes, so in no comparison.
+    trials: settings that are compared with each other, on train images that are set apart; the run
+        of a seed has fold seed - 1 of the holdout.
     neither: runs whose networks are asked about images of the classes that they do not know.
     book: accuracies that the book prints.
     """
 
     common: Differences
     quick: Variants
+    middle: Variants
     slow: Variants
     ten_classes: TenClasses
+    trials: Trials
     neither: list[Str]
     book: dict[str, Accuracies]
 
@@ -59,14 +67,26 @@ class Zoo(Group):
             if name not in runs:
                 hint = params.did_you_mean(name, runs)
                 raise ValueError(f"neither: {name!r}: unknown run;{hint} names are like baseline-1")
+        last = params.folds(self.trials.holdout)
+        for seed in self.trials.seeds:
+            if not 1 <= seed <= last:
+                holdout = f"a holdout of {self.trials.holdout:g}"
+                raise ValueError(f"trials.seeds: {seed}: with {holdout}, seeds are 1 to {last}")
         return self
 
     def groups(self) -> dict[str, Variants]:
-        return {"quick": self.quick, "slow": self.slow, "ten_classes": self.ten_classes}
+        return {
+            "quick": self.quick,
+            "middle": self.middle,
+            "slow": self.slow,
+            "ten_classes": self.ten_classes,
+            "trials": self.trials,
+        }
 
     def compared(self) -> dict[str, list[int]]:
         """Return the variants on the same images, with their seeds."""
-        return {name: each.seeds for each in (self.quick, self.slow) for name in each.variants}
+        groups = (self.quick, self.middle, self.slow)
+        return {name: group.seeds for group in groups for name in group.variants}
 
     def not_compared(self) -> dict[str, list[int]]:
         """Return the variants on other images, with their seeds."""
@@ -101,9 +121,11 @@ def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[Run]:
             if "data" in zoo.common or "data" in differences:
                 raise UserError(f"{place}: data: a variant can't change the data")
             for seed in group.seeds:
-                merged = _merge(
-                    defaults.model_dump(), zoo.common, differences, {"train": {"seed": seed}}
-                )
+                own: Differences = {"train": {"seed": seed}}
+                if isinstance(group, Trials):
+                    own["data"] = {"holdout": group.holdout, "fold": seed - 1}
+                    own["evaluation"] = {"test": False}
+                merged = _merge(defaults.model_dump(), zoo.common, differences, own)
                 yield Run(f"{variant}-{seed}", params.validate(Params, merged, place))
 
 

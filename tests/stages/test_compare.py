@@ -15,8 +15,10 @@ EPOCHS = 2
 ZOO = {
     "common": {},
     "quick": {"seeds": [1, 3], "variants": {"baseline": {}, "width": {}, "new": {}}},
+    "middle": {"seeds": [], "variants": {}},
     "slow": {"seeds": [], "variants": {}},
     "ten_classes": {"seeds": [1], "classes": ["bird", "cat"], "variants": {"other": {}}},
+    "trials": {"holdout": 0.2, "seeds": [], "variants": {}},
     "neither": [],
     "book": {"width": {"train": 0.96, "val": 0.9}},
 }
@@ -42,7 +44,7 @@ def write_run(
         dataset=dataset,
         model=MODELS[name.partition("-")[0]],
         train=results.Scores(accuracy=accuracy, loss=1),
-        val=results.ValScores(accuracy=accuracy, loss=1, per_class=dict.fromkeys(classes, 0.5)),
+        val=results.ClassScores(accuracy=accuracy, loss=1, per_class=dict.fromkeys(classes, 0.5)),
     )
     results.write_accuracy(folder / "accuracy.json", result)
     rows = []
@@ -104,6 +106,14 @@ def test_card_of_a_variant_has_the_spread_over_its_seeds(zoo: Path) -> None:
     assert "| val | 0.7500 ± 0.0707 |" in cards["cards/baseline.md"]
     assert "2 networks, which differ in their seed: 1, 3." in cards["cards/baseline.md"]
     assert "| val | 0.9000 |" in cards["cards/width.md"]
+
+
+def test_figures_of_the_book_are_left_out_where_val_is_other_images(zoo: Path) -> None:
+    for path in (zoo / "settings/evaluate").iterdir():
+        content = yaml.safe_load(path.read_text())
+        content["data"]["holdout"] = 0.2
+        path.write_text(yaml.safe_dump(content))
+    assert "0.96, 0.90" not in compare(zoo)["table.md"].decode()
 
 
 def test_pairs_are_of_the_variants_on_the_same_images(zoo: Path) -> None:

@@ -18,10 +18,11 @@ from tests.stages.source import NETWORKS, NOT_IN_DEPS, PLUMBING_FILES, reached_f
 
 # The zoo's settings, with a single seed of each variant.
 ZOO = yaml.safe_load((ROOT / "zoo/params.yaml").read_text())
-GROUPS = ("quick", "slow", "ten_classes")
+GROUPS = ("quick", "middle", "slow", "ten_classes", "trials")
 ZOO |= {group: ZOO[group] | {"seeds": [3]} for group in GROUPS}
 ZOO["neither"] = ["baseline-3"]
 RUNS = [f"{variant}-3" for group in GROUPS for variant in ZOO[group]["variants"]]
+TRIALS = tuple(f"{variant}-" for variant in ZOO["trials"]["variants"])
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def settings_of(*variants: str, stages: tuple[str, ...] = ("train", "evaluate"))
 
 
 def test_every_run_has_settings_for_training_and_for_evaluation(project: Path) -> None:
-    assert compose(project).keys() == settings_of() | {"ten_classes.yaml"}
+    assert compose(project).keys() == settings_of() | {"ten_classes.yaml", "trials-3.yaml"}
 
 
 def test_settings_of_a_run_are_the_defaults_its_variant_and_its_seed(project: Path) -> None:
@@ -102,6 +103,15 @@ def test_ten_classes_have_settings_for_their_data(project: Path) -> None:
     compose(project)
     data = params.load(project / "zoo/settings/ten_classes.yaml").data
     assert data.classes == ZOO["ten_classes"]["classes"]
+
+
+def test_trials_have_settings_for_their_data_and_do_not_look_at_test(project: Path) -> None:
+    compose(project)
+    data = params.load(project / "zoo/settings/trials-3.yaml").data
+    assert (data.holdout, data.fold) == (ZOO["trials"]["holdout"], 2)
+    run = params.load(project / "zoo/settings/evaluate/fast_half-3.yaml")
+    assert (run.data.holdout, run.data.fold, run.train.seed) == (data.holdout, 2, 3)
+    assert not run.evaluation.test
 
 
 @pytest.mark.parametrize("name", ["baseline-3", "vgg-3", "strong-3", "res_deep_shared-3"])
@@ -160,6 +170,13 @@ def test_line_endings_change_no_settings(project: Path) -> None:
         ("model", "name", "vgg", set()),  # every variant has its own
         ("train", "threads", 4, set()),  # in the settings that all have in common
         ("data", "source", "synthetic", set()),
+        ("evaluation", "test", False, set()),  # without a holdout there is none
+        (
+            "data",
+            "holdout",
+            0.1,
+            settings_of(stages=("evaluate",)) - settings_of(*TRIALS),  # for the model cards
+        ),
         # Those with a value of their own, or with another optimizer, are left out.
         ("train", "momentum", 0.9, settings_of() - settings_of("fast", "strong", "vgg")),
         (

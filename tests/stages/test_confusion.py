@@ -17,7 +17,7 @@ def confuse(folder: Path, *answers: tuple[str, str]) -> None:
         dataset="cifar10",
         model="net",
         train=results.Scores(accuracy=0.5, loss=1),
-        val=results.ValScores(accuracy=0.5, loss=1, per_class={"bird": 0.5, "airplane": 0.5}),
+        val=results.ClassScores(accuracy=0.5, loss=1, per_class={"bird": 0.5, "airplane": 0.5}),
     )
     results.write_accuracy(folder / "accuracy.json", result)
     rows = [results.Prediction(index, *answer, 0.9) for index, answer in enumerate(answers)]

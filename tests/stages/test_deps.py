@@ -42,6 +42,7 @@ def in_project(stage: str, names: list[Any]) -> set[Path]:
     for variables in EVERY_STAGE[stage].get("vars", []):
         for key, value in variables.items():
             text = text.replace(f"${{{key}}}", value)
+    text = text.replace("${item.seed}", "${key}")  # the seed alone is the key of filter_trials
     return {(folder / line).resolve() for line in text.splitlines()}
 
 
@@ -172,7 +173,11 @@ def test_params_are_groups_where_all_of_a_group_is_read(stage: str) -> None:
 
 def test_comparison_depends_on_all_settings_but_those_of_runs() -> None:
     """Those that all runs have in common are in the settings of each; `neither` names runs."""
-    assert set(ZOO_STAGES["compare"]["params"]) == set(Zoo.model_fields) - {"common", "neither"}
+    assert set(ZOO_STAGES["compare"]["params"]) == set(Zoo.model_fields) - {
+        "common",
+        "neither",
+        "trials",
+    }
 
 
 @pytest.mark.parametrize("folder", [ROOT, ROOT / "zoo"], ids=["main", "zoo"])

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, STAGES, run, words
+from tests.conftest import ROOT, SCRIPTS, run, words
 from tests.stages.source import imported_modules, reached_files
 
 SLOW = {"torch", "torchvision", "matplotlib", "dvclive"}
-SCRIPTS = [*STAGES, "compose", "compare", "confusion_ten_classes"]  # a stage of each script
 
 
 def slow_imports(command: list[str], folder: Path) -> set[str]:
@@ -53,7 +52,7 @@ def test_series_are_read_without_dvclive() -> None:
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("matplotlib", {"plot", "surest", "compare", "confusion_ten_classes"}),
+        ("matplotlib", {"plot", "surest", "compare", "compare_trials", "confusion_ten_classes"}),
         # `download` has only the names and checksums from the file that can read CIFAR-10.
         ("torchvision", {"filter", "download"}),
     ],

@@ -7,9 +7,7 @@ from textwrap import indent
 
 import pytest
 
-from tests.conftest import ROOT, STAGES, run, words, write
-
-SCRIPTS = [*STAGES, "compose", "compare", "confusion_ten_classes"]  # a stage of each script
+from tests.conftest import ROOT, SCRIPTS, run, words, write
 
 
 @pytest.mark.parametrize("stage", SCRIPTS)

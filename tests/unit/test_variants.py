@@ -18,12 +18,14 @@ SMALL: dict[str, Any] = {
         "seeds": [1, 2],
         "variants": {"base": {"model": {"name": "net"}}, "empty": {}},
     },
+    "middle": {"seeds": [], "variants": {}},
     "slow": {"seeds": [3], "variants": {"deep": {"model": {"name": "netresdeep"}}}},
     "ten_classes": {
         "seeds": [4],
         "classes": ["cat", "dog"],
         "variants": {"cats": {"model": {"name": "vgg"}}},
     },
+    "trials": {"holdout": 0.2, "seeds": [2], "variants": {"try": {}}},
     "neither": [],
     "book": {"base": {"train": 0.93, "val": 0.89}},
 }
@@ -44,7 +46,9 @@ def only(folder: Path, variant: object, **common: object) -> params.Params:
     none: dict[str, Any] = {"seeds": [], "variants": {}}
     quick = {"seeds": [1], "variants": {"mine": variant}}
     ten_classes = SMALL["ten_classes"] | none
-    (run,) = runs(folder, common=common, quick=quick, slow=none, ten_classes=ten_classes)
+    trials = SMALL["trials"] | none
+    groups = {"quick": quick, "middle": none, "slow": none}
+    (run,) = runs(folder, common=common, **groups, ten_classes=ten_classes, trials=trials)
     return run.settings
 
 
@@ -53,9 +57,9 @@ def only(folder: Path, variant: object, **common: object) -> params.Params:
 
 def test_each_variant_has_a_run_for_each_seed_of_its_group(tmp_path: Path) -> None:
     found = runs(tmp_path)
-    names = ["base-1", "base-2", "empty-1", "empty-2", "deep-3", "cats-4"]
+    names = ["base-1", "base-2", "empty-1", "empty-2", "deep-3", "cats-4", "try-2"]
     assert [run.name for run in found] == names
-    assert [run.settings.train.seed for run in found] == [1, 2, 1, 2, 3, 4]
+    assert [run.settings.train.seed for run in found] == [1, 2, 1, 2, 3, 4, 2]
 
 
 def test_run_has_the_defaults_where_nothing_changes_them(tmp_path: Path) -> None:
@@ -88,9 +92,17 @@ def test_variants_on_the_same_images_are_compared_and_others_are_not(tmp_path: P
 def test_own_zoo_is_valid_and_each_run_has_a_name_of_its_own() -> None:
     zoo = variants.load(ROOT / "zoo" / "params.yaml")
     found = list(variants.runs(zoo, params.load(ROOT / "params.yaml"), "zoo/params.yaml"))
-    every = zoo.compared() | zoo.not_compared()
+    every = (
+        zoo.compared() | zoo.not_compared() | dict.fromkeys(zoo.trials.variants, zoo.trials.seeds)
+    )
     assert len({run.name for run in found}) == len(found) == sum(map(len, every.values()))
     assert zoo.book.keys() <= zoo.compared().keys()
+
+
+def test_seed_of_a_trial_has_a_fold_of_its_own_and_no_look_at_test(tmp_path: Path) -> None:
+    run = next(each for each in runs(tmp_path) if each.name == "try-2").settings
+    assert (run.data.holdout, run.data.fold, run.train.seed) == (0.2, 1, 2)
+    assert not run.evaluation.test
 
 
 # Wrong settings.
@@ -163,6 +175,10 @@ def test_two_variants_of_one_name_are_an_error(group: str, tmp_path: Path) -> No
         ({"neither": ["cats-4"]}, "the whole file: neither: 'cats-4': unknown run;"),
         ({"ten_classes": {"seeds": [], "variants": {}}}, "ten_classes.classes: missing"),
         (
+            {"trials": SMALL["trials"] | {"seeds": [1, 6]}},
+            "the whole file: trials.seeds: 6: with a holdout of 0.2, seeds are 1 to 5",
+        ),
+        (
             {"ten_classes": SMALL["ten_classes"] | {"classes": ["brid", "cat"]}},
             "ten_classes.classes.0: 'brid' is not allowed; did you mean 'bird'? allowed: airplane",
         ),
@@ -180,6 +196,7 @@ def test_two_variants_of_one_name_are_an_error(group: str, tmp_path: Path) -> No
         "neither",
         "ten",
         "classes",
+        "fold",
         "class",
         "accuracy",
         "book",

@@ -7,13 +7,13 @@ Model Reporting*, 2019, has the idea), so that the folder can be uploaded as it 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import yaml
 
 from cifar2 import __version__, models
 from cifar2.params import Params
-from cifar2.report.results import Accuracy, Neither
+from cifar2.report.results import SURE, Accuracy, Neither
 
 ABOUT = {"cifar10": "CIFAR-10", "synthetic": "a synthetic stand-in for CIFAR-10"}
 
@@ -38,7 +38,7 @@ def card(
     network = models.get_model(run.model.name, len(first.classes), **run.model.config())
     parameters = sum(parameter.numel() for parameter in network.parameters())
     parts = [
-        f"---\n{yaml.safe_dump(_fields(scores), sort_keys=False)}---",
+        f"---\n{yaml.safe_dump(_fields(run, scores), sort_keys=False)}---",
         f"# `{first.model}`: {classes}?",
         f"A network that says which of these classes a picture of 32×32 pixels shows. Its"
         f" architecture is `{first.model}`, of {parameters:,} parameters."
@@ -46,7 +46,7 @@ def card(
         f" and PyTorch {torch_version.partition('+')[0]}.",
         "## How good it is",
         _accuracies(scores),
-        _explained(scores, seeds),
+        _explained(run, scores, seeds),
         "## What it must not be used for",
         _limits(first, neither),
         "## How to load it",
@@ -57,7 +57,7 @@ def card(
     return "\n\n".join(parts) + "\n"
 
 
-def _fields(scores: Sequence[Accuracy]) -> dict[str, object]:
+def _fields(run: Params, scores: Sequence[Accuracy]) -> dict[str, object]:
     """Return the fields that Hugging Face reads."""
     first = scores[0]
     fields: dict[str, object] = {
@@ -68,38 +68,43 @@ def _fields(scores: Sequence[Accuracy]) -> dict[str, object]:
     }
     if first.dataset != "cifar10":  # figures on the stand-in say nothing about others
         return fields
+    fields |= {"datasets": ["uoft-cs/cifar10"], "metrics": ["accuracy"]}
+    tested = [each.test if run.data.holdout else each.val for each in scores]
+    accuracies = [each.accuracy for each in tested if each]
+    if not accuracies:
+        return fields
     data = {"type": "uoft-cs/cifar10", "name": f"CIFAR-10 ({', '.join(first.classes)})"}
-    mean = round(statistics.mean(each.val.accuracy for each in scores), 6)
+    mean = round(statistics.mean(accuracies), 6)
     result = {
         "task": {"type": "image-classification"},
         "dataset": data | {"split": "test"},
         "metrics": [{"type": "accuracy", "value": mean}],
     }
-    return fields | {
-        "datasets": ["uoft-cs/cifar10"],
-        "metrics": ["accuracy"],
-        "model-index": [{"name": f"cifar2-{first.model}", "results": [result]}],
-    }
+    return fields | {"model-index": [{"name": f"cifar2-{first.model}", "results": [result]}]}
 
 
 def _accuracies(scores: Sequence[Accuracy]) -> str:
-    def val(name: str) -> Callable[[Accuracy], float]:
-        return lambda each: each.val.per_class[name]
-
-    rows: dict[str, Callable[[Accuracy], float]] = {
-        "train": lambda each: each.train.accuracy,
-        "val": lambda each: each.val.accuracy,
-    } | {f"val, `{name}` alone": val(name) for name in scores[0].classes}
+    rows = {"train": [each.train.accuracy for each in scores]}
+    for part in ("val", "test"):
+        measured = [found for each in scores if (found := getattr(each, part))]
+        if measured:
+            rows[part] = [each.accuracy for each in measured]
+            for name in scores[0].classes:
+                rows[f"{part}, `{name}` alone"] = [each.per_class[name] for each in measured]
     lines = ["| images | accuracy |", "|---|---:|"]
-    for name, accuracy in rows.items():
-        values = [accuracy(each) for each in scores]
+    for name, values in rows.items():
         deviation = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
         lines.append(f"| {name} | {statistics.mean(values):.4f}{deviation} |")
     return "\n".join(lines)
 
 
-def _explained(scores: Sequence[Accuracy], seeds: Sequence[int]) -> str:
-    text = "Val is CIFAR-10's test batch." if scores[0].dataset == "cifar10" else ""
+def _explained(run: Params, scores: Sequence[Accuracy], seeds: Sequence[int]) -> str:
+    text = ""
+    if scores[0].dataset == "cifar10":
+        text = "Val is CIFAR-10's test batch."
+        if run.data.holdout:
+            text = "The val images were set apart from CIFAR-10's train batches."
+            text += " The test images are its test batch." if scores[0].test else ""
     if len(seeds) > 1:
         text += (
             " The figures are the mean and the standard deviation over"
@@ -117,7 +122,7 @@ def _limits(first: Accuracy, neither: Sequence[Neither]) -> str:
         every = neither[-1]
         text += (
             f" Shown {every.images:,} images of CIFAR-10's other classes, it gave its answer a"
-            f" probability above 0.95 for {100 * every.sure:.1f}% of them."
+            f" probability above {SURE} for {100 * every.sure:.1f}% of them."
         )
     return text + (
         "\n- For decisions that matter to somebody. It is an example to learn from.\n"
@@ -150,7 +155,9 @@ def _settings(run: Params, seeds: Sequence[int]) -> str:
         "train": run.train.model_dump(exclude=run.train.unused() | {"device", "seed"}),
         "regularization": run.regularization.model_dump(),
         "augment": run.augment.model_dump(),
-        "evaluation": run.evaluation.model_dump(),
+        "evaluation": {"mirror": run.evaluation.mirror},
     }
+    if run.data.holdout:
+        groups["data"] = {"holdout": run.data.holdout, "fold": run.data.fold}
     groups["train"]["seed"] = seeds[0] if len(seeds) == 1 else list(seeds)
     return f"```yaml\n{yaml.safe_dump(groups, sort_keys=False, default_flow_style=None)}```"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import combinations
 from typing import NamedTuple
 
@@ -73,13 +73,70 @@ def differences(
             total = np.take_along_axis(right, drawn, axis=1).sum(axis=1)
             accuracies[name].append(total / (drawn.shape[1] * count))
     resampled = {name: np.concatenate(each) for name, each in accuracies.items()}
+    means = {name: float(each.mean()) for name, each in correct.items()}
+    few = {name for name, each in correct.items() if len(each) < 3}
+    return _of_pairs(means, resampled, few)
+
+
+def _of_pairs(
+    means: Mapping[str, float], resampled: Mapping[str, NDArray[np.float64]], few: Set[str]
+) -> list[Difference]:
+    """Return the difference of each pair; none is real with one of `few`."""
     result = []
-    for a, b in combinations(correct, 2):
+    for a, b in combinations(means, 2):
         low, high = np.quantile(resampled[a] - resampled[b], [0.025, 0.975])
-        mean = correct[a].mean() - correct[b].mean()
-        real = (low > 0 or high < 0) and min(len(correct[a]), len(correct[b])) > 2
-        result.append(Difference(a, b, float(mean), float(low), float(high), bool(real)))
+        real = (low > 0 or high < 0) and not {a, b} & few
+        result.append(Difference(a, b, means[a] - means[b], float(low), float(high), bool(real)))
     return result
+
+
+def differences_on_folds(
+    correct: Mapping[str, Sequence[NDArray[np.bool_]]], *, resamples: int = 10_000, seed: int = 0
+) -> list[Difference]:
+    """Compare every pair of settings by a bootstrap over folds and the images in them.
+
+    Each fold has images and a training of its own. So a resample draws n - 1 of the n folds with
+    replacement (n - 1 as in `differences`), and in each fold images with replacement, both the same
+    for all settings.
+
+    At a holdout of 0.2, the trainings of two folds have three quarters of their images in common,
+    which no estimate from one cross-validation can take into account (Bengio, Grandvalet, *No
+    Unbiased Estimator of the Variance of K-Fold Cross-Validation*, 2004). On the other hand, the
+    chance of the images counts twice. In simulations of equal settings on five folds of 2,000
+    images, 200 pairs each, whose trainings had a spread of 0.002, 0.004 or 0.01, 1%, 0% and 5% of
+    the pairs were called different.
+
+    Args:
+        correct: for each setting, whether each fold's network was right on each image, a list of
+            bool [images of the fold]; all settings on the same folds.
+
+    Raises:
+        ValueError: if the settings have different folds.
+    """
+    generator = np.random.default_rng(seed)
+    sizes = {tuple(len(fold) for fold in folds) for folds in correct.values()}
+    if len(sizes) != 1:
+        raise ValueError("the settings are not on the same folds")
+    (counts,) = sizes
+    # Right answers in each fold, [resamples, folds], by setting.
+    right = {name: np.empty((resamples, len(counts)), dtype=np.int64) for name in correct}
+    for index, count in enumerate(counts):
+        for start in range(0, resamples, 1000):  # in parts that fit into memory
+            size = min(1000, resamples - start)
+            times = generator.multinomial(count, np.full(count, 1 / count), size)
+            for name, folds in correct.items():
+                right[name][start : start + size, index] = times @ folds[index].astype(np.int64)
+    drawn = generator.integers(len(counts), size=(resamples, max(1, len(counts) - 1)))
+    total = np.array(counts)[drawn].sum(axis=1)
+    resampled = {
+        name: np.take_along_axis(each, drawn, axis=1).sum(axis=1) / total
+        for name, each in right.items()
+    }
+    return _of_pairs(
+        {name: float(np.concatenate(folds).mean()) for name, folds in correct.items()},
+        resampled,
+        few=set(correct) if len(counts) < 3 else set(),
+    )
 
 
 def table(differences: Sequence[Difference]) -> str:

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel
 from cifar2 import files
 from cifar2.errors import FileError, MissingFile, first_line
 
+SURE = 0.95  # the probability above which an answer counts as sure
+
 Rounded = Annotated[float, AfterValidator(lambda value: round(value, 6))]
 
 
@@ -25,19 +27,24 @@ class Scores(BaseModel):
     loss: Rounded
 
 
-class ValScores(Scores):
-    """The scores on the val images; `per_class` has the accuracy of each class, in label order."""
+class ClassScores(Scores):
+    """Scores, and in `per_class` the accuracy of each class, in label order."""
 
     per_class: dict[str, Rounded]
 
 
 class Accuracy(BaseModel):
-    """What `accuracy.json` holds; dataset: "cifar10" or "synthetic"."""
+    """What `accuracy.json` holds; dataset: "cifar10" or "synthetic".
+
+    test: where val was set apart from the train images (`data.holdout`), the scores on the images
+        that are val otherwise.
+    """
 
     dataset: str
     model: str
     train: Scores
-    val: ValScores
+    val: ClassScores
+    test: ClassScores | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -60,7 +67,7 @@ class Neither(NamedTuple):
     name: the class of the images; the last row of a table has "all".
     shares: the fraction of the images that is given each of the network's classes.
     confidence: the mean probability of the answers.
-    sure: the fraction of the answers with a probability above 0.95.
+    sure: the fraction of the answers with a probability above SURE.
     """
 
     name: str
@@ -72,7 +79,9 @@ class Neither(NamedTuple):
 
 def write_accuracy(path: Path, accuracy: Accuracy) -> None:
     """Write `accuracy.json`."""
-    files.write(path, (json.dumps(accuracy.model_dump(), indent=2) + "\n").encode())
+    files.write(
+        path, (json.dumps(accuracy.model_dump(exclude_none=True), indent=2) + "\n").encode()
+    )
 
 
 def read_accuracy(path: Path) -> Accuracy:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,6 +48,7 @@ class Result(BaseModel):
 
     train: Spread
     val: Spread
+    test: Spread | None = None  # where val was set apart from the train images
     parameters: int
     epochs: int
 
@@ -86,7 +89,7 @@ def _read(settings: Path, folder: Path) -> Run | None:
 
 
 def data_of(runs: Runs) -> str:
-    """Return the data set and the classes that all runs are on, in words.
+    """Return the data set and the classes that all runs are on, and what val is, in words.
 
     Raises:
         UserError: if there is no run, or they are not all on the same images.
@@ -99,7 +102,14 @@ def data_of(runs: Runs) -> str:
                 raise UserError(f"{variant}-{seed} was not measured on the images of the others")
     if first is None:
         raise UserError("no run is finished yet")
-    return f"{first.accuracy.dataset} ({', '.join(first.accuracy.classes)})"
+    words = f"{first.accuracy.dataset} ({', '.join(first.accuracy.classes)})"
+    data = first.settings.data
+    return words + (f", fold {data.fold} of {data.holdout:g} as val" if data.holdout else "")
+
+
+def have_holdout(runs: Runs) -> bool:
+    """Tell whether val is train images that were set apart, so that the book's val is another."""
+    return any(run.settings.data.holdout > 0 for seeds in runs.values() for run in seeds.values())
 
 
 def _images(run: Run) -> tuple[str, list[str]]:
@@ -114,9 +124,11 @@ def summarise(runs: Runs) -> dict[str, Result]:
 def _result(seeds: list[Run]) -> Result:
     settings, classes = seeds[0].settings, len(seeds[0].accuracy.classes)
     network = models.get_model(settings.model.name, classes, **settings.model.config())
+    tested = [run.accuracy.test.accuracy for run in seeds if run.accuracy.test]
     return Result(
         train=_spread([run.accuracy.train.accuracy for run in seeds]),
         val=_spread([run.accuracy.val.accuracy for run in seeds]),
+        test=_spread(tested) if tested else None,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         epochs=settings.train.epochs,
     )
@@ -127,14 +139,24 @@ def _spread(accuracies: list[float]) -> Spread:
     return Spread(mean=round(statistics.mean(accuracies), 6), std=std, seeds=accuracies)
 
 
+def as_json(summary: Mapping[str, Result]) -> dict[str, object]:
+    """Return the results as plain containers; without test where there is none."""
+    return {
+        name: each.model_dump(exclude=set() if each.test else {"test"})
+        for name, each in summary.items()
+    }
+
+
 def correct(runs: Runs) -> dict[str, NDArray[np.bool_]]:
     """Return, for each variant, whether each seed's network was right: bool [seeds, images]."""
     return {
-        variant: np.array(
-            [[each.predicted == each.actual for each in run.predictions] for run in seeds.values()]
-        )
-        for variant, seeds in runs.items()
+        variant: np.array([right(run) for run in seeds.values()]) for variant, seeds in runs.items()
     }
+
+
+def right(run: Run) -> NDArray[np.bool_]:
+    """Return whether the network was right about each image, bool [images]."""
+    return np.array([each.predicted == each.actual for each in run.predictions])
 
 
 def drawn(runs: Runs, book: Mapping[str, Accuracies]) -> list[Variant]:
@@ -158,16 +180,39 @@ def drawn(runs: Runs, book: Mapping[str, Accuracies]) -> list[Variant]:
 
 def table(summary: Mapping[str, Result], book: Mapping[str, Accuracies]) -> str:
     """Return the results as a table in Markdown, beside those of the book."""
+    parts = ["train", "val"]
+    if any(result.test for result in summary.values()):
+        parts.append("test")
     lines = [
-        "| variant | parameters | epochs | seeds | train | val | the book's train, val |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        f"| variant | parameters | epochs | seeds | {' | '.join(parts)} | the book's train, val |",
+        f"|---|---:|---:|---:|{'---:|' * len(parts)}---:|",
     ]
     for name, result in summary.items():
         cells = [f"`{name}`", f"{result.parameters:,}", str(result.epochs)]
         cells.append(str(len(result.val.seeds)))
-        for part in (result.train, result.val):
-            cells.append(f"{part.mean:.4f}" + ("" if part.std is None else f" ± {part.std:.4f}"))
+        cells += [_written(getattr(result, part)) for part in parts]
         printed = book.get(name)
         cells.append(f"{printed.train:.2f}, {printed.val:.2f}" if printed else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def trials_table(trials: Runs) -> str:
+    """Return what the folds of each trial come to as CSV: means, deviation, each accuracy."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    seeds = [str(seed) for runs in list(trials.values())[:1] for seed in runs]
+    writer.writerow(["trial", "epochs", "accuracy", "std", "loss", *seeds])
+    for name, runs in trials.items():
+        scores = [run.accuracy.val for run in runs.values()]
+        spread = _spread([score.accuracy for score in scores])
+        loss = round(statistics.mean(score.loss for score in scores), 6)
+        epochs = next(iter(runs.values())).settings.train.epochs
+        writer.writerow([name, epochs, spread.mean, spread.std, loss, *spread.seeds])
+    return text.getvalue()
+
+
+def _written(spread: Spread | None) -> str:
+    if spread is None:
+        return ""
+    return f"{spread.mean:.4f}" + ("" if spread.std is None else f" ± {spread.std:.4f}")

@@ -8,7 +8,7 @@ import yaml
 
 from cifar2 import __version__
 from cifar2.report.card import card
-from cifar2.report.results import Accuracy, Neither, Scores, ValScores
+from cifar2.report.results import Accuracy, ClassScores, Neither, Scores
 from tests.unit.settings import settings
 
 ROWS = [
@@ -22,7 +22,7 @@ def accuracy(val: float = 0.9, dataset: str = "cifar10", model: str = "net") -> 
         dataset=dataset,
         model=model,
         train=Scores(accuracy=0.95, loss=0.1),
-        val=ValScores(accuracy=val, loss=0.3, per_class={"airplane": val - 0.01, "bird": 0.91}),
+        val=ClassScores(accuracy=val, loss=0.3, per_class={"airplane": val - 0.01, "bird": 0.91}),
     )
 
 
@@ -101,6 +101,31 @@ def test_card_says_how_often_it_is_sure_of_other_things(rows: list[Neither], sai
 def test_network_is_asked_as_it_was_measured(mirror: bool) -> None:
     text = described(accuracy(), evaluation__mirror=mirror)
     assert ("card, mirror=True)" in text) == ("predict --mirror" in text) == mirror
+
+
+def held_out(val: float, test: float | None) -> Accuracy:
+    """Return the accuracies of a network with a holdout, of which test may not be measured."""
+    measured = accuracy(test).val if test else None
+    return accuracy(val).model_copy(update={"test": measured})
+
+
+def test_with_a_holdout_the_figure_of_cifar_10_is_that_of_test() -> None:
+    text = described(held_out(0.95, 0.9), data__holdout=0.2, data__fold=3)
+    (result,) = fields(text)["model-index"][0]["results"]
+    assert result["metrics"] == [{"type": "accuracy", "value": 0.9}]
+    assert "| val | 0.9500 |" in text and "| test | 0.9000 |" in text
+    assert "| test, `airplane` alone | 0.8900 |" in text
+    assert "The val images were set apart from CIFAR-10's train batches." in text
+    assert "The test images are its test batch." in text
+    written = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
+    assert written["data"] == {"holdout": 0.2, "fold": 3}
+
+
+def test_val_images_that_were_set_apart_are_never_given_as_the_test_batch() -> None:
+    text = described(held_out(0.95, None), data__holdout=0.2, evaluation__test=False)
+    assert "model-index" not in fields(text)
+    assert fields(text)["datasets"] == ["uoft-cs/cifar10"]
+    assert "test batch" not in text and "| test" not in text
 
 
 def test_same_results_give_the_same_card() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cifar2.report.comparison import Difference, differences, table
+from cifar2.report.comparison import Difference, differences, differences_on_folds, table
 
 
 def variants(
@@ -145,6 +145,51 @@ def test_variants_on_different_images_are_an_error() -> None:
 
 def test_single_variant_has_no_differences() -> None:
     assert differences({"a": np.ones((3, 5), dtype=bool)}, resamples=10) == []
+
+
+# On folds
+
+
+def on_folds(
+    *rates: float, folds: int = 5, images: int = 400, spread: float = 0.0
+) -> dict[str, list[NDArray[np.bool_]]]:
+    """Draw a network for each fold, which has images of its own."""
+    generator = np.random.default_rng(2)
+    hardness = [generator.random(images + fold) for fold in range(folds)]
+    return {
+        str(index): [each < rate + spread * generator.standard_normal() for each in hardness]
+        for index, rate in enumerate(rates)
+    }
+
+
+def test_settings_on_folds_are_compared_over_all_their_images() -> None:
+    correct = on_folds(0.9, 0.87)
+    (d,) = differences_on_folds(correct, resamples=1000)
+    means = [np.concatenate(each).mean() for each in correct.values()]
+    assert d.mean == pytest.approx(means[0] - means[1])
+    assert d.low < d.mean < d.high
+    assert d.real
+
+
+def test_difference_on_folds_is_real_only_where_it_exceeds_the_spread_of_the_trainings() -> None:
+    (steady,) = differences_on_folds(on_folds(0.9, 0.88), resamples=1000)
+    (spread,) = differences_on_folds(on_folds(0.9, 0.88, spread=0.05), resamples=1000)
+    assert steady.real and not spread.real
+    assert spread.high - spread.low > steady.high - steady.low
+
+
+def test_difference_on_two_folds_is_not_real() -> None:
+    (d,) = differences_on_folds(on_folds(0.9, 0.5, folds=2), resamples=100)
+    assert d.low > 0 and not d.real
+
+
+def test_settings_on_different_folds_are_an_error() -> None:
+    correct = on_folds(0.9) | {"other": on_folds(0.9, images=300)["0"]}
+    with pytest.raises(ValueError, match="not on the same folds"):
+        differences_on_folds(correct)
+
+
+# The table
 
 
 def test_table_has_exact_bytes() -> None:

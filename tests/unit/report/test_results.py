@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from cifar2.errors import FileError, MissingFile
 from cifar2.report import results
-from cifar2.report.results import Accuracy, Neither, Prediction, Scores, ValScores
+from cifar2.report.results import Accuracy, ClassScores, Neither, Prediction, Scores
 
 ACCURACY = Accuracy(
     dataset="cifar10",
     model="net",
     train=Scores(accuracy=0.9551, loss=0.1234564999),
-    val=ValScores(accuracy=2 / 3, loss=1e-7, per_class={"bird": 0.5, "airplane": 1.0}),
+    val=ClassScores(accuracy=2 / 3, loss=1e-7, per_class={"bird": 0.5, "airplane": 1.0}),
 )
 PREDICTIONS = [
     Prediction(0, "airplane", "airplane", 0.96504),

@@ -11,7 +11,7 @@ import pytest
 from cifar2 import params
 from cifar2.errors import FileError, UserError
 from cifar2.report import results, summary
-from cifar2.report.results import Accuracy, Prediction, Scores, ValScores
+from cifar2.report.results import Accuracy, ClassScores, Prediction, Scores
 from cifar2.report.summary import Result, Run, Spread
 from cifar2.training.series import Epoch
 from cifar2.variants import Accuracies
@@ -29,7 +29,7 @@ def accuracy(
         dataset=dataset,
         model="net",
         train=Scores(accuracy=train, loss=0.5),
-        val=ValScores(accuracy=val, loss=0.6, per_class=dict.fromkeys(classes.split(), val)),
+        val=ClassScores(accuracy=val, loss=0.6, per_class=dict.fromkeys(classes.split(), val)),
     )
 
 
@@ -242,14 +242,48 @@ def test_summary_as_json_has_exact_bytes() -> None:
         "b": {1: run(accuracy(1, 0.5))},
     }
     summarised = summary.summarise(runs)
-    as_json = json.dumps({name: each.model_dump() for name, each in summarised.items()})
-    assert as_json == (
+    assert json.dumps(summary.as_json(summarised)) == (
         '{"a": {"train": {"mean": 0.925, "std": 0.035355, "seeds": [0.9, 0.95]},'
         ' "val": {"mean": 0.825, "std": 0.035355, "seeds": [0.8, 0.85]},'
         ' "parameters": 18090, "epochs": 2},'
         ' "b": {"train": {"mean": 1.0, "std": null, "seeds": [1.0]},'
         ' "val": {"mean": 0.5, "std": null, "seeds": [0.5]}, "parameters": 18090, "epochs": 2}}'
     )
+
+
+def test_accuracies_on_test_are_in_the_results_and_the_table_where_there_are_some() -> None:
+    held = [accuracy(val=val).model_copy(update={"test": accuracy(val=0.5).val}) for val in (1, 0)]
+    summarised = summary.summarise(
+        {"a": {1: run(held[0]), 2: run(held[1])}, "b": {1: run(accuracy())}}
+    )
+    content: Any = summary.as_json(summarised)
+    assert content["a"]["test"] == {"mean": 0.5, "std": 0.0, "seeds": [0.5, 0.5]}
+    assert "test" not in content["b"]
+    lines = summary.table(summarised, {}).splitlines()
+    assert lines[0] == "| variant | parameters | epochs | seeds | train | val | test |" + (
+        " the book's train, val |"
+    )
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| 0.5000 ± 0.7071 | 0.5000 ± 0.0000 |" in lines[2]
+
+
+def held(run: Run) -> Run:
+    """Return a run whose val images were set apart."""
+    data = run.settings.data.model_copy(update={"holdout": 0.2, "fold": 3})
+    return run._replace(settings=run.settings.model_copy(update={"data": data}))
+
+
+def test_data_in_words_says_what_val_is_with_a_holdout() -> None:
+    usual = {"a": {1: run(accuracy())}}
+    apart = {"a": {1: held(run(accuracy()))}}
+    assert summary.data_of(usual) == "cifar10 (airplane, bird)"
+    assert summary.data_of(apart) == "cifar10 (airplane, bird), fold 3 of 0.2 as val"
+    assert [summary.have_holdout(runs) for runs in (usual, apart)] == [False, True]
+
+
+def test_table_of_trials_leaves_out_the_deviation_of_a_single_fold() -> None:
+    one = {"a": {2: run(accuracy(val=0.5))}}
+    assert summary.trials_table(one) == "trial,epochs,accuracy,std,loss,2\na,2,0.5,,0.6,0.5\n"
 
 
 def test_correct_says_which_images_each_seed_is_right_on() -> None:
