@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 JOBS ?= 1
 # What to install beside what everyone needs: EXTRAS=onnx for `cifar2 export`, EXTRAS=ssh for a DVC
-# remote behind SSH, EXTRAS=onnx,ssh for both.
+# remote behind SSH, EXTRAS=cluster for `make zoo CLUSTER=...`; EXTRAS=onnx,ssh for two of them.
 EXTRAS ?=
 # Named after what is to be installed: made again when that changes, shared by clones that agree.
 STAMP := $(VENV)/.cifar2-$(shell cat requirements*.txt constraints.txt pyproject.toml | cksum | cut -d ' ' -f 1)$(EXTRAS:%=-%)
@@ -35,8 +35,8 @@ lock:  ## renew constraints.txt, the versions of all that requirements.txt bring
 repro: setup  ## run the pipeline: download, filter, train, evaluate, plot
 	$(RUN) dvc repro
 
-zoo: setup  ## train every variant that is not up to date (JOBS=2: two at once, a thread each)
-	$(RUN) python -m zoo train --jobs $(JOBS)
+zoo: setup  ## train what is not up to date (JOBS=2: two at once; CLUSTER=auto: on a Ray cluster)
+	$(RUN) python -m zoo train --jobs $(JOBS) $(CLUSTER:%=--cluster %)
 
 adopt: setup  ## keep the results when code changes, if it gives the same bytes (minutes)
 	$(RUN) python -m zoo adopt

@@ -295,7 +295,8 @@ def convolutions_and_products(name: str, train: int, val: int, threads: int) -> 
     """Return the floor of an epoch in seconds: what its convolutions and matrix products take.
 
     Each distinct layer is timed alone, forward and backward at the training batch, forward at
-    the validation batch, in the memory format that is the faster for it.
+    the validation batch, in the memory format that is the faster for it. Fixed filters are no layer
+    and are left out.
     """
     total = 0.0
     for batch_size, count, backward in (

@@ -7,16 +7,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ZOO_STAGES = yaml.safe_load((ROOT / "zoo" / "dvc.yaml").read_text())["stages"]
+# A stage of each script.
+SCRIPTS = [*STAGES, "compose", "compare", "compare_trials", "confusion_ten_classes"]
 # The commands are those of the environment that runs the tests, activated or not.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 GIT_IDENTITY = {
@@ -90,6 +94,11 @@ def copy_project(to: Path) -> Path:
     run("git", "add", "--all", cwd=to)
     run("git", "commit", "--quiet", "--message=copy", cwd=to)
     return to
+
+
+def ray_alone() -> FileLock:
+    """Return a lock for who uses Ray: `ray stop` stops all of Ray on this machine."""
+    return FileLock(Path(tempfile.gettempdir()) / "cifar2-tests-ray.lock")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,9 @@ import sys
 
 from cifar2.errors import UserError
 from zoo.adopt import adopt
+from zoo.cluster import on_cluster
 from zoo.show import command
+from zoo.threads import on_threads
 from zoo.train import train
 
 
@@ -18,6 +20,13 @@ def main() -> None:
     training.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="runs at once, of one thread each"
     )
+    training.add_argument(
+        "--cluster", metavar="ADDRESS", help="let a Ray cluster do it; auto: the one running here"
+    )
+    training.add_argument(
+        "--verify", type=int, default=0, metavar="N",
+        help="with --cluster: do N runs, drawn at random, on two machines and compare them",
+    )  # fmt: skip
     commands.add_parser(
         "adopt",
         help="keep the results of changed code, where it provably gives the same bytes",
@@ -28,18 +37,24 @@ def main() -> None:
     showing = commands.add_parser("show", help="print the `dvc exp run` for a variant")
     showing.add_argument("variant")
     arguments = parser.parse_args()
-    if arguments.command == "show":
-        try:
-            print(command(arguments.variant))
-        except UserError as error:
-            sys.exit(f"zoo: {error}")
-        return
     if arguments.command == "train" and arguments.jobs < 1:
         parser.error(f"--jobs: {arguments.jobs} is not allowed, at least 1")
-    if not shutil.which("dvc"):
-        sys.exit("zoo: dvc is not on the PATH; activate the environment, or use `make zoo`")
+    if arguments.command == "train" and arguments.verify and not arguments.cluster:
+        parser.error("--verify: it takes a cluster, --cluster ADDRESS")
     try:
-        status = train(arguments.jobs) if arguments.command == "train" else adopt()
+        if arguments.command == "show":
+            print(command(arguments.variant))
+            return
+        if not shutil.which("dvc"):
+            raise UserError("dvc is not on the PATH; activate the environment, or use `make zoo`")
+        if arguments.command == "adopt":
+            status = adopt()
+        elif arguments.cluster:
+            status = train(on_cluster(arguments.cluster, arguments.verify))
+        else:
+            status = train(on_threads(arguments.jobs))
+    except UserError as error:
+        sys.exit(f"zoo: {error}")
     except KeyboardInterrupt:  # Ctrl-C, which the terminal sends to what is running as well
         print("zoo: stopped; the same command continues from there", file=sys.stderr)
         status = 128 + signal.SIGINT

@@ -16,11 +16,9 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import math
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -31,14 +29,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from zoo.project import ROOT, changed, dvc, make_data, opened, runs
+from zoo.project import ROOT, changed, dvc, make_data, opened, record, runs
+from zoo.work import Failed, Files, call, files_of
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import PipelineStage
 
 EPOCHS = 2
-IMAGES = 1000  # to train on, and a few more: the last batch has the size that it has on all
+IMAGES = 1000  # to train on, and a few more: a last batch has the size that it has on all images
 VAL_IMAGES = 300
 # What a result depends on beside settings, data and the project's own code.
 LIBRARIES = ("torch", "torchvision", "numpy", "dvclive")
@@ -46,7 +45,7 @@ LIBRARIES = ("torch", "torchvision", "numpy", "dvclive")
 PATHS = ("src", "stages", "*.yaml", "requirements.txt", ".dvc", ".dvcignore", "zoo/.dvc")
 LOCKS = ("dvc.lock", "zoo/dvc.lock")
 MAIN = "main pipeline"
-PROVED = ("train", "evaluate", "neither")  # the stages that take the network itself
+PROVED = ("train", "evaluate", "calibration", "neither")  # the stages that take the network itself
 
 
 class Refused(Exception):
@@ -90,7 +89,9 @@ def adopt() -> int:
                 except Refused as error:
                     refused |= dict.fromkeys(seeds, str(error))
                     continue
-                _record([stage for name in seeds for stage in left[name].outdated])
+                record(
+                    [stage for name in seeds for stage in left[name].outdated], allow_missing=True
+                )
                 done.update(seeds)
                 seconds = time.monotonic() - start
                 adopted = "" if variant == MAIN else f" for seeds {_numbers(seeds)}"
@@ -101,7 +102,7 @@ def adopt() -> int:
             reason = refused.get(name, "no commit has the code that it was trained with")
             print(f"{name}: refused: {reason}")
     if done - {MAIN}:
-        dvc("repro", "--quiet", "--single-item", "compare")
+        dvc("repro", "--quiet", "--single-item", "compare", "compare_trials")
     print(f"zoo: {len(done)} trainings adopted, {len(left) - len(done)} refused")
     return 0 if len(done) == len(left) else 1
 
@@ -134,15 +135,6 @@ def _change_beside_code(training: Training) -> str:
 
 def _is_data(path: str) -> bool:
     return path.startswith(("data/", "../data/"))
-
-
-def _record(stages: list[PipelineStage]) -> None:
-    """Write the present settings and code into the lock file; outputs that are missing stay."""
-    with stages[0].repo.lock:
-        for stage in stages:
-            stage.save(allow_missing=True, run_cache=False)
-            stage.commit(allow_missing=True)
-        stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
 
 
 def _copy_of_working_tree(to: Path) -> Path:
@@ -191,14 +183,11 @@ def _compose(project: Path) -> bool:
     """Write the settings of each run in a copy of the project; tell whether that worked."""
     pipeline = project / "zoo" / "dvc.yaml"
     command = yaml.safe_load(pipeline.read_bytes())["stages"]["compose"]["cmd"]
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=pipeline.parent,
-        env=_environment(pipeline.parent),
-        capture_output=True,
-    )
-    return done.returncode == 0
+    try:
+        call("compose", command, pipeline.parent, project / "log")
+    except Failed:
+        return False
+    return True
 
 
 def _with_recorded_code(project: Path, trainings: Trainings) -> list[str]:
@@ -289,7 +278,7 @@ def _compare_settings(recorded: dict[str, Any], present: dict[str, Any]) -> None
         {(group, key): value for group in settings for key, value in settings[group].items()}
         for settings in (recorded, present)
     )
-    for group, key in theirs.keys() & ours.keys():
+    for group, key in sorted(theirs.keys() & ours.keys()):
         before, now = theirs[group, key], ours[group, key]
         if before != now:
             raise Refused(f"{group}.{key} was {before}, now it is {now}")
@@ -316,28 +305,14 @@ def _stages_of(project: Path, training: Training) -> list[PipelineStage]:
         return [stages[stage.name] for stage in training.stages]
 
 
-def _outputs(project: Path, stages: list[PipelineStage]) -> dict[str, bytes]:
+def _outputs(project: Path, stages: list[PipelineStage]) -> Files:
     """Run stages in a copy of the project; return the files that they leave."""
-    outputs: dict[str, bytes] = {}
+    outputs: Files = {}
     for stage in stages:
-        done = subprocess.run(
-            stage.cmd, shell=True, cwd=stage.wdir, env=_environment(Path(stage.wdir)),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
-        )  # fmt: skip
-        if done.returncode:
-            last = (done.stdout.splitlines() or ["it printed nothing"])[-1]
-            raise Refused(f"the {project.name} code fails: {last}")
-        for out in stage.outs:
-            path = Path(out.fs_path)
-            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                if file.is_file():
-                    outputs[file.relative_to(stage.wdir).as_posix()] = file.read_bytes()
+        folder = Path(stage.wdir)
+        try:
+            call(stage.name, stage.cmd, folder, project / "log")
+            outputs |= files_of(folder, [out.def_path for out in stage.outs])
+        except Failed as error:
+            raise Refused(f"the {project.name} code fails: {error}") from error
     return outputs
-
-
-def _environment(project: Path) -> dict[str, str]:
-    """Return the environment of a stage's command in a DVC project, which gets the snapshots."""
-    return os.environ | {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "DVC_ROOT": str(project),
-    }

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from dvc.repo import Repo
 
+from zoo.work import Task
+
 if TYPE_CHECKING:
     from dvc.stage import PipelineStage
 
@@ -18,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "zoo"
 SCRATCH = ZOO / ".dvc" / "tmp"
 
-sys.path.insert(0, str(ROOT / "src"))  # the library beside this, whichever is installed
+logging.getLogger("dvc").setLevel(logging.WARNING)  # not each "Updating lock file"
 
 Runs = dict[str, list["PipelineStage"]]  # the stages of each run, in their order
 
@@ -32,15 +38,17 @@ def dvc(*words: str, cwd: Path = ZOO) -> None:
 def make_data(stages: Iterable[PipelineStage]) -> None:
     """Make the data that some stages need, where it is not up to date."""
     dvc("repro", "filter", cwd=ROOT)
-    if any(stage.name.startswith("train_ten_classes@") for stage in stages):
-        dvc("repro", "--single-item", "filter_ten_classes")
+    needed = {stage.name.partition("@")[0] for stage in stages}
+    for group in ("ten_classes", "trials"):
+        if needed & {f"train_{group}", f"evaluate_{group}"}:
+            dvc("repro", "--single-item", f"filter_{group}")
 
 
 @contextlib.contextmanager
 def opened(folder: Path = ZOO) -> Iterator[Repo]:
     """Yield a DVC project through DVC's own API; a copy of one needs no Git."""
     config = None if folder in (ROOT, ZOO) else {"core": {"no_scm": True}}
-    with Repo(str(folder), config=config) as repo:
+    with Repo(str(folder), config=config, _wait_for_lock=True) as repo:
         yield repo
 
 
@@ -48,21 +56,28 @@ def runs(repo: Repo) -> Runs:
     """Return the stages of every run: training, evaluation, and what depends on these alone."""
     found: Runs = {}
     for stage in repo.index.stages:
-        if "@" in stage.name:
+        if "@" in stage.name and not stage.name.startswith("filter_"):
             found.setdefault(stage.name.partition("@")[2], []).append(stage)
     return found
 
 
-def changed(stages: list[PipelineStage]) -> list[PipelineStage]:
+def changed(stages: Iterable[PipelineStage]) -> list[PipelineStage]:
     """Return the stages whose results are not of the present code, settings and data.
 
     Data and checkpoints that are missing, as in a fresh clone, make no stage outdated, because the
     results are in Git.
     """
-    if not stages:
-        return []
-    with stages[0].repo.lock:
-        return [stage for stage in stages if stage.changed(allow_missing=True)]
+    return [stage for stage in stages if _is_changed(stage)]
+
+
+def _is_changed(stage: PipelineStage) -> bool:
+    # As `stage.changed(allow_missing=True)`, which also writes a lock file three times.
+    missing = ("deleted", "not in cache")
+    return stage.changed_stage() or any(
+        state not in missing
+        for item in (*stage.deps, *stage.outs)
+        for state in item.status().values()
+    )
 
 
 def outdated(repo: Repo) -> Runs:
@@ -71,14 +86,66 @@ def outdated(repo: Repo) -> Runs:
     return {name: stages for name, stages in found.items() if stages}
 
 
-def cache_runs(repo: Repo) -> None:
-    """Put every stage that is up to date, with its outputs, into DVC's run cache.
+def tasks(every: Runs, left: Runs) -> list[Task]:
+    """Return what there is to do for the runs in `left`, whose outdated stages these are."""
+    return [_task(name, _to_do(every[name], stages)) for name, stages in left.items()]
 
-    From there `dvc repro` restores outputs that were deleted. DVC does so by itself only for stages
-    without outputs in Git.
+
+def _to_do(every: list[PipelineStage], outdated: list[PipelineStage]) -> list[PipelineStage]:
+    """Return the stages of a run to type again."""
+    training = every[0]
+    if all(stage.name.startswith("confusion") for stage in outdated):
+        return outdated  # it needs no checkpoint, which a fresh clone does not have
+    if training not in outdated:
+        with training.repo.lock:
+            training.checkout(allow_missing=True)
+            if not training.changed():
+                return outdated
+    return every
+
+
+def _task(name: str, stages: list[PipelineStage]) -> Task:
+    outputs = [out.def_path for stage in stages for out in stage.outs]
+    inputs = {}
+    for dep in (dep for stage in stages for dep in stage.deps):
+        if dep.def_path not in outputs:
+            path = Path(dep.fs_path)
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                inputs[Path(os.path.relpath(file, ZOO)).as_posix()] = hash_of(file)
+    return Task(name, [(stage.name, stage.cmd) for stage in stages], inputs, outputs)
+
+
+def hash_of(file: Path) -> str:
+    """Return the MD5 of a file, or "" if there is none."""
+    try:
+        stat = file.stat()
+        return _hash_of(file, stat.st_mtime_ns, stat.st_size)
+    except FileNotFoundError:
+        return ""
+
+
+@functools.cache
+def _hash_of(file: Path, *_: int) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "md5").hexdigest()
+
+
+def record(stages: list[PipelineStage], allow_missing: bool = False) -> None:
+    """Tell DVC that what lies there is the result of these stages, with the present inputs.
+
+    The outputs go into DVC's cache, and the stages into its run cache. From there `dvc repro`
+    restores outputs that were deleted.
+
+    Args:
+        stages: of one project.
+        allow_missing: leave outputs that are not there as they were recorded.
     """
-    with contextlib.chdir(ZOO), repo.lock:  # the run cache looks for dvc.yaml in this folder
-        for stages in runs(repo).values():
-            for stage in stages:
-                if not stage.changed():
-                    repo.stage_cache.save(stage)
+    if not stages:
+        return
+    repo, file = stages[0].repo, stages[0].dvcfile
+    # The run cache looks for dvc.yaml in this folder.
+    with contextlib.chdir(Path(file.path).parent), repo.lock, repo.scm_context():
+        for stage in stages:
+            stage.save(allow_missing=allow_missing, run_cache=not allow_missing)
+            stage.commit(allow_missing=allow_missing)
+        file.dump_stages(stages, update_pipeline=False)

@@ -1,97 +1,176 @@
-"""Run what is not up to date in the zoo, several trainings at once.
+"""Do the runs of the zoo that are not up to date, several at once, and record their results.
 
-DVC itself runs one stage after the other. But several of its processes, each with a run of its own,
-keep out of each other's way with `--wait-for-lock`.
+Threads of this machine do them (threads.py), or the machines of a cluster (cluster.py). Each run
+has a copy of the code, so an edit meanwhile changes no result. Only this process writes into the
+zoo and into DVC's lock file. To write the lock file takes longer the more runs it has, so the
+results of many runs are recorded at once.
 """
 
 from __future__ import annotations
 
-import re
-import subprocess
+import json
+import shutil
 import sys
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from zoo.project import SCRATCH, ZOO, cache_runs, dvc, make_data, opened, outdated, runs
+from cifar2 import files
+from cifar2.errors import UserError
+from zoo.project import (
+    ROOT,
+    SCRATCH,
+    ZOO,
+    dvc,
+    hash_of,
+    make_data,
+    opened,
+    outdated,
+    record,
+    runs,
+    tasks,
+)
+from zoo.work import CODE, Files, Task, log_of, md5
 
-LOGS = SCRATCH / "zoo"
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+FOLDER = SCRATCH / "zoo"  # for each run its log, its folder, and a list of what it left
+SHARE = 0.1  # of the time, which recording may take while runs go on
+
+# Yields now and then the runs that ended, each with what failed or "", and those that go on.
+Progress = Generator[tuple[list[tuple[str, str]], list[str]], None, None]
+Executor = Callable[[list[Task], Path], Progress]
 
 
-def train(jobs: int) -> int:
-    """Bring every run up to date, `jobs` at once, and compare them; return the exit status."""
+def train(execute: Executor) -> int:
+    """Bring every run up to date, and compare them; return the exit status.
+
+    Raises:
+        UserError: if another process does so already.
+    """
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(FOLDER / "lock", timeout=0):
+            return _train(execute)
+    except Timeout as error:
+        raise UserError("another command trains the zoo of this clone") from error
+
+
+def _train(execute: Executor) -> int:
     dvc("repro", "--quiet", "--single-item", "compose")
+    code = _copy_of_code()
     with opened() as repo:
-        every = runs(repo)
+        _record_finished(repo)  # by a command that was killed
         left = outdated(repo)
     if left:
         make_data(stage for stages in left.values() for stage in stages)
-        with opened() as repo:  # more may be outdated now, if the data came out differently
-            every = runs(repo)
-            left = outdated(repo)
-    print(f"{len(every) - len(left)} of {len(every)} runs are up to date", file=sys.stderr)
-    wanted = {}
-    for name, stages in left.items():
-        # An evaluation needs its checkpoint, which a fresh clone does not have.
-        needs_training = any(not stage.name.startswith("confusion") for stage in stages)
-        wanted[name] = [stage.name for stage in (every[name] if needs_training else stages)]
-    failed = _run_all(wanted, jobs, done=len(every) - len(left))
-    for name in failed:
-        said = _log(name).splitlines() or ["it printed nothing"]
-        # The stage's own last line, if there is one; DVC's says only that the stage failed.
-        stage = r"(train|evaluate|neither|confusion): "
-        reasons = [line for line in said if re.match(stage, line)] or said
-        print(f"zoo: {name}: {reasons[-1]} (log: {LOGS / name}.log)", file=sys.stderr)
-    with opened() as repo:
-        cache_runs(repo)
-    dvc("repro", "--single-item", "compare")
+    with opened() as repo:  # more may be outdated now, if the data came out differently
+        every = runs(repo)
+        left = outdated(repo)
+        print(f"{len(every) - len(left)} of {len(every)} runs are up to date", file=sys.stderr)
+        done = len(every) - len(left)
+        wanted = tasks(every, left)
+        failed = _do_all(repo, wanted, execute(wanted, code), done) if wanted else []
+    for name, reason in sorted(failed):
+        print(f"zoo: {name}: {reason} (log: {log_of(FOLDER, name)})", file=sys.stderr)
+    dvc("repro", "--single-item", "compare", "compare_trials")
     return 1 if failed else 0
 
 
-def _run_all(wanted: dict[str, list[str]], jobs: int, done: int) -> list[str]:
-    """Run the stages of each run, `jobs` runs at once; return the runs that failed."""
-    LOGS.mkdir(parents=True, exist_ok=True)
+def _do_all(repo: Repo, wanted: list[Task], progress: Progress, done: int) -> list[tuple[str, str]]:
+    """Let tasks be done, and record their results; return those that failed, with the reason."""
+    failed: list[tuple[str, str]] = []
+    outputs = {task.name: task.outputs for task in wanted}
     total = done + len(wanted)
-    failed: list[str] = []
-    pool = ThreadPoolExecutor(jobs)
-    futures = {pool.submit(_run, name, stages): name for name, stages in wanted.items()}
-    pending = set(futures)
+    record_at = time.monotonic()
     try:
-        with tqdm(total=total, initial=done, unit="run", disable=None) as bar:
-            while pending:
-                ended, pending = wait(pending, timeout=2, return_when=FIRST_COMPLETED)
-                failed += [futures[future] for future in ended if future.result()]
-                running = ", ".join(
-                    _progress(name) for future, name in futures.items() if future.running()
-                )
-                bar.set_postfix_str(running)
+        with (
+            closing(progress),
+            tqdm(total=total, initial=done, unit="run", disable=None) as bar,
+        ):
+            for ended, running in progress:
+                failed += [each for each in ended if each[1]]
+                for name, reason in ended:
+                    if reason:
+                        _remove(outputs[name])
+                start = time.monotonic()
+                if ended and start > record_at:
+                    _record_finished(repo)
+                    took = time.monotonic() - start
+                    record_at = start + took / SHARE
+                names = _short(running)
+                bar.set_postfix_str(f"{len(failed)} failed, running: {names}")
                 bar.update(len(ended))
+                done += len(ended)
                 if ended and bar.disable:  # not on a terminal
-                    done += len(ended)
                     print(
                         f"{done} of {total} runs done, {len(failed)} of them failed;"
-                        f" running: {running or 'none'}",
+                        f" running: {names}",
                         file=sys.stderr,
                     )
     finally:
-        pool.shutdown(cancel_futures=True)
+        _record_finished(repo)
     return failed
 
 
-def _run(name: str, stages: list[str]) -> int:
-    """Run the stages of a run; return DVC's exit status."""
-    with open(LOGS / f"{name}.log", "wb") as log:
-        words = ["dvc", "--wait-for-lock", "repro", "--single-item", *stages]
-        return subprocess.call(words, cwd=ZOO, stdout=log, stderr=subprocess.STDOUT)
+def _copy_of_code() -> Path:
+    """Return a folder with a copy of the code, which no edit changes while runs go on."""
+    code = FOLDER / "code"
+    shutil.rmtree(code, ignore_errors=True)
+    for name in CODE:
+        shutil.copytree(ROOT / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (code / "zoo").mkdir()
+    for name in ("__init__.py", "work.py"):  # a worker of a cluster imports these
+        shutil.copy(ZOO / name, code / "zoo")
+    return code
 
 
-def _progress(name: str) -> str:
-    """Return the run's name, and the last epoch in its log."""
-    epochs = re.findall(r"epoch (\d+/\d+)", _log(name))
-    return f"{name} {epochs[-1]}" if epochs else name
+def _remove(outputs: list[str]) -> None:
+    """Remove former results of a run that failed, so that no comparison counts them."""
+    for output in outputs:
+        path = ZOO / output
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
-def _log(name: str) -> str:
-    """Return what the stages of a run have printed so far."""
-    path = LOGS / f"{name}.log"
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+def _short(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 4 else ""
+    return f"{', '.join(names[: 3 if more else None])}{more}" or "none"
+
+
+def keep(task: Task, written: Files) -> None:
+    """Put what a run wrote into the zoo, and note that it is whole, for `_record_finished`."""
+    for output in task.outputs:
+        if output in written:
+            files.write(ZOO / output, written[output])
+            continue
+        with files.folder(ZOO / output) as part:
+            for path, content in written.items():
+                if path.startswith(f"{output}/"):
+                    files.write(part / path.removeprefix(f"{output}/"), content)
+    hashes = task.inputs | {path: md5(content) for path, content in written.items()}
+    note = {"stages": [stage for stage, _ in task.commands], "files": hashes}
+    files.write(FOLDER / f"{task.name}.json", json.dumps(note).encode())
+
+
+def _record_finished(repo: Repo) -> None:
+    """Record the runs that are whole, if the files they read and wrote are still the same."""
+    notes = list(FOLDER.glob("*.json"))
+    if not notes:
+        return
+    whole: set[str] = set()
+    for path in notes:
+        note = json.loads(path.read_bytes())
+        if all(hash_of(ZOO / file) == expected for file, expected in note["files"].items()):
+            whole.update(note["stages"])
+    record([stage for stages in runs(repo).values() for stage in stages if stage.name in whole])
+    for path in notes:
+        path.unlink()

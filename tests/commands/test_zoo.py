@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from tests.commands.conftest import stages_run
 from tests.conftest import ROOT, copy_project, environment, run
 
 pytestmark = pytest.mark.slow
 NONE: dict[str, Any] = {"seeds": [], "variants": {}}
-RUNS = ["baseline-1", "baseline-2", "deep-1", "other-1", "res-1", "res-2"]
+RUNS = ["baseline-1", "baseline-2", "deep-1", "other-1", "res-1", "res-2", "try-1", "try-2"]
 
 
 def write_zoo(clone: Path, **groups: Any) -> None:
@@ -27,8 +28,10 @@ def write_zoo(clone: Path, **groups: Any) -> None:
     path = clone / "zoo" / "params.yaml"
     none = {
         "quick": NONE,
+        "middle": NONE,
         "slow": NONE,
         "ten_classes": NONE | {"classes": ["bird", "airplane"]},
+        "trials": NONE | {"holdout": 0.2},
         "neither": [],
     }
     settings = yaml.safe_load(path.read_text()) | none | groups
@@ -72,6 +75,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "classes": ["bird", "airplane"],
             "variants": {"other": {"model": {"name": "net"}}},
         },
+        trials={
+            "holdout": 0.2,
+            "seeds": [1, 2],
+            "variants": {"try": {"model": {"name": "netdepth"}}},
+        },
         neither=["baseline-1", "deep-1"],
     )
     run("dvc", "repro", cwd=clone)
@@ -96,7 +104,7 @@ def train(clone: Path) -> list[str]:
 
 
 def runs_of(stages: list[str]) -> list[str]:
-    return sorted({stage.partition("@")[2] for stage in stages})
+    return sorted({stage.partition("@")[2] for stage in stages if not stage.startswith("filter_")})
 
 
 def edit(path: Path, before: str, after: str) -> None:
@@ -135,7 +143,7 @@ def test_a_fresh_clone_is_up_to_date_without_data_and_checkpoints(
     fresh = tmp_path / "fresh"
     run("git", "clone", "--quiet", trained, fresh, cwd=tmp_path)
     said = run("python", "-m", "zoo", "train", cwd=fresh)
-    assert "6 of 6 runs are up to date" in said
+    assert "8 of 8 runs are up to date" in said
     assert run("git", "status", "--porcelain", cwd=fresh) == ""
     assert not (fresh / "data" / "raw").exists()
 
@@ -145,7 +153,7 @@ def test_another_default_trains_only_the_variants_that_use_it(zoo: Path) -> None
     edit(zoo / "params.yaml", "dropout: 0.4", "dropout: 0.3")
     assert train(zoo) == []
     edit(zoo / "params.yaml", "n_chans1: 32", "n_chans1: 16")
-    assert runs_of(train(zoo)) == ["deep-1", "res-1", "res-2"]
+    assert runs_of(train(zoo)) == ["deep-1", "res-1", "res-2", "try-1", "try-2"]
 
 
 def test_a_comment_in_a_network_trains_only_its_variants(zoo: Path) -> None:
@@ -250,6 +258,19 @@ def test_a_stopped_zoo_continues(tmp_path: Path) -> None:
     assert f"continuing after epoch {stopped[1]} of 40" in log.read_text()
 
 
+def test_a_second_training_of_the_same_clone_is_refused(zoo: Path) -> None:
+    scratch = zoo / "zoo" / ".dvc" / "tmp" / "zoo"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with FileLock(scratch / "lock"):
+        said = run("python", "-m", "zoo", "train", cwd=zoo, status=1)
+    assert said == "zoo: another command trains the zoo of this clone\n"
+
+
+def test_results_are_verified_on_a_cluster_alone() -> None:
+    said = run("python", "-m", "zoo", "train", "--verify", "1", cwd=ROOT, status=2)
+    assert said.splitlines()[-1] == "zoo: error: --verify: it takes a cluster, --cluster ADDRESS"
+
+
 def test_the_number_of_jobs_is_at_least_one() -> None:
     said = run("python", "-m", "zoo", "train", "--jobs", "0", cwd=ROOT, status=2)
     assert said.splitlines()[-1] == "zoo: error: --jobs: 0 is not allowed, at least 1"
@@ -266,15 +287,20 @@ def test_adopt_records_a_change_that_keeps_the_bytes(zoo: Path) -> None:
     before = (zoo / "zoo" / "dvc.lock").read_text()
     shutil.rmtree(zoo / "zoo" / "models")  # as in a fresh clone
     add_comment(zoo / "src/cifar2/training/loop.py")
-    add_comment(zoo / "stages/evaluate.py")
+    add_comment(zoo / "src/cifar2/inference/evaluation.py")
     said = adopt(zoo)
     assert re.search(r"^res: all bytes are the same \(\d+ s\); adopted for seeds 1, 2$", said, re.M)
     assert re.search(r"^main pipeline: all bytes are the same \(\d+ s\); adopted$", said, re.M)
-    assert said.splitlines()[-1] == "zoo: 7 trainings adopted, 0 refused"
+    assert said.splitlines()[-1] == "zoo: 9 trainings adopted, 0 refused"
     assert stages_run(run("dvc", "repro", cwd=zoo)) == []
     assert train(zoo) == []
     modified = run("git", "diff", "--name-only", "HEAD", cwd=zoo).split()
-    changed = ["dvc.lock", "src/cifar2/training/loop.py", "stages/evaluate.py", "zoo/dvc.lock"]
+    changed = [
+        "dvc.lock",
+        "src/cifar2/inference/evaluation.py",
+        "src/cifar2/training/loop.py",
+        "zoo/dvc.lock",
+    ]
     assert modified == changed
     after = (zoo / "zoo" / "dvc.lock").read_text()
     hashes = r"(?<=path: )(?:models|runs)\S+\n.*\n +md5: \S+"
@@ -303,7 +329,7 @@ def test_adopt_refuses_a_constant_that_changed_by_a_millionth(zoo: Path) -> None
     said = adopt(zoo, status=1)
     refused = r"^res-1: refused: the bytes differ: models/res-1/model\.pt"
     assert re.search(refused, said, re.MULTILINE), said
-    assert said.splitlines()[-1] == "zoo: 0 trainings adopted, 7 refused"
+    assert said.splitlines()[-1] == "zoo: 0 trainings adopted, 9 refused"
     assert locked_runs(zoo) == before
     assert (zoo / "dvc.lock").read_bytes() == main_before
 
@@ -320,7 +346,7 @@ def test_adopt_records_a_new_setting_that_is_off(zoo: Path) -> None:
     text = (zoo / "src/cifar2/params.py").read_text()
     text = text.replace("    crop: Annotated", "    noise: Float\n    crop: Annotated")
     (zoo / "src/cifar2/params.py").write_text(text)
-    assert adopt(zoo).splitlines()[-1] == "zoo: 7 trainings adopted, 0 refused"
+    assert adopt(zoo).splitlines()[-1] == "zoo: 9 trainings adopted, 0 refused"
     assert train(zoo) == []
 
 

@@ -1,0 +1,88 @@
+"""A run of the zoo in a folder of its own, with commands that take no time; what a worker sends."""
+
+from pathlib import Path
+
+import pytest
+
+from zoo import cluster
+from zoo.work import Failed, Returned, Task, do, log_of, md5
+
+COPY = "python -c \"import shutil; shutil.copy('settings.yaml', 'model.pt')\""
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    for name in ("src", "stages"):
+        (tmp_path / "code" / name).mkdir(parents=True)
+    return tmp_path / "code"
+
+
+def work(code: Path, *commands: str, settings: bytes = b"seed: 1") -> dict[str, bytes]:
+    stages = [(f"train_quick@net-{number}", text) for number, text in enumerate(commands)]
+    task = Task("net-1", stages, {"settings.yaml": md5(b"seed: 1")}, ["model.pt", "history"])
+    return do(task, code, {"settings.yaml": settings}, code.parent / "scratch", {})
+
+
+def test_it_returns_files_and_folders_and_leaves_only_a_log(code: Path) -> None:
+    history = "python -c \"import os; os.makedirs('history/plots'); open('history/plots/a', 'w')\""
+    (code.parent / "scratch").mkdir()
+    assert work(code, COPY, history) == {"model.pt": b"seed: 1", "history/plots/a": b""}
+    assert [path.name for path in (code.parent / "scratch").iterdir()] == ["net-1.log"]
+    log = log_of(code.parent / "scratch", "net-1").read_text()
+    assert log.startswith("Running stage 'train_quick@net-0':\n> python -c ")
+
+
+@pytest.mark.parametrize(
+    ("commands", "settings", "reason"),
+    [
+        ([COPY], b"seed: 2", r"settings\.yaml changed on its way"),
+        ([COPY], b"seed: 1", "history was not written"),
+        (["python -c \"raise SystemExit('train: no luck')\""], b"seed: 1", "^train: no luck$"),
+        (["python -c \"print('train: 1'); print(0); exit(3)\""], b"seed: 1", "^train: 1$"),
+    ],
+)
+def test_it_says_what_failed(commands: list[str], settings: bytes, reason: str, code: Path) -> None:
+    (code.parent / "scratch").mkdir()
+    with pytest.raises(Failed, match=reason):
+        work(code, *commands, settings=settings)
+
+
+def test_a_result_that_was_damaged_on_its_way_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "FOLDER", tmp_path)
+    path = "models/net-1/model.pt"
+    sent = Returned("id", "10.0.0.7", b"", {path: b"weights"}, {path: md5(b"Weights")}, "")
+    refused = cluster._received(Task("net-1", [], {}, [path]), sent, None)
+    assert refused == "what 10.0.0.7 sent was damaged on its way"
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "takes", "lacks"),
+    [
+        ("auto", 2, {"num_cpus": 2}, ""),
+        ("auto", 3, {"num_cpus": 3}, "it takes 3 cores, and no machine of the cluster has that"),
+        (
+            "cuda:0",
+            1,
+            {"num_cpus": 1, "num_gpus": 0.25},
+            "it takes 1 core and a GPU, and no machine of the cluster has that",
+        ),
+    ],
+)
+def test_a_run_takes_a_part_of_a_gpu_if_its_settings_say_so(
+    device: str,
+    threads: int,
+    takes: object,
+    lacks: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster, "ZOO", tmp_path)
+    (tmp_path / "settings/train").mkdir(parents=True)
+    settings = f"train:\n  device: {device}\n  threads: {threads}\n"
+    (tmp_path / "settings/train/net-1.yaml").write_text(settings)
+    task = Task("net-1", [], {}, [])
+    assert cluster._resources(task) == takes
+    assert cluster._lack(task, [{"CPU": 1}, {"CPU": 2}]) == lacks
+    assert cluster._lack(task, [{"CPU": 4, "GPU": 1}]) == ""

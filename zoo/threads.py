@@ -1,0 +1,79 @@
+"""Threads of this machine do the zoo's runs."""
+
+from __future__ import annotations
+
+import queue
+import re
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from zoo.project import ZOO
+from zoo.train import FOLDER, Executor, Progress, keep
+from zoo.work import Failed, Task, do, log_of
+
+
+def on_threads(jobs: int) -> Executor:
+    """Return what does so many tasks at once on this machine."""
+
+    def execute(wanted: list[Task], code: Path) -> Progress:
+        ended: queue.SimpleQueue[tuple[str, str] | BaseException] = queue.SimpleQueue()
+        running: dict[str, None] = {}
+
+        def work(task: Task) -> None:
+            running[task.name] = None
+            try:
+                inputs = {path: ZOO / path for path in task.inputs}
+                # Snapshots of a training that was stopped lie in the zoo.
+                keep(task, do(task, code, inputs, FOLDER, {"DVC_ROOT": str(ZOO)}))
+                ended.put((task.name, ""))
+            except (Failed, OSError) as error:
+                ended.put((task.name, str(error)))
+            except BaseException as error:
+                ended.put(error)
+            finally:
+                del running[task.name]
+
+        pool = ThreadPoolExecutor(jobs)
+        left = len(wanted)
+        try:
+            for task in wanted:
+                pool.submit(work, task)
+            while left:
+                now = _waiting(ended)
+                left -= len(now)
+                yield now, [_with_epoch(name) for name in list(running)]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if sys.platform != "win32":  # there, the terminal sends Ctrl-C to them as well
+                for process in psutil.Process().children(recursive=True):
+                    with suppress(psutil.Error):  # it may have ended meanwhile
+                        process.send_signal(signal.SIGINT)  # a training then saves its state
+            pool.shutdown()
+
+    return execute
+
+
+def _waiting(ended: queue.SimpleQueue[tuple[str, str] | BaseException]) -> list[tuple[str, str]]:
+    """Wait two seconds at most; return what is in the queue."""
+    found = []
+    with suppress(queue.Empty):
+        each = ended.get(timeout=2)
+        while True:
+            if isinstance(each, BaseException):
+                raise each
+            found.append(each)
+            each = ended.get_nowait()
+    return found
+
+
+def _with_epoch(name: str) -> str:
+    """Return the run's name, and the last epoch in its log."""
+    path = log_of(FOLDER, name)
+    said = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    epochs = re.findall(r"epoch (\d+/\d+)", said)
+    return f"{name} {epochs[-1]}" if epochs else name
