@@ -6,10 +6,14 @@ A figure stands between two comments, `<!-- figure: NAME -->` and `<!-- end -->`
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
+import statistics
 from pathlib import Path
 from typing import Any
+
+from cifar2.report.results import SURE
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURE = re.compile(r"(<!-- figure: (.*?) -->)(.*?)(<!-- end -->)", re.DOTALL)
@@ -22,8 +26,8 @@ NETWORKS = {
     "batch_norm": "wide, with batch normalization",
     "depth": "three convolutions",
     "res": "three, with a skip connection",
-    "fast": "a small network, 7 epochs, a one-cycle schedule",
-    "strong": "six convolutions and an auxiliary task",
+    "fast": "fixed filters, two convolutions, trained on the hardest images",
+    "strong": "six convolutions, an auxiliary task, trained on the hardest images",
 }
 
 
@@ -60,6 +64,16 @@ def figure(kind: str, *names: str) -> str:
             return _neither()
         case ["neither", "zoo"]:
             return _neither_in_the_zoo()
+        case ["trials"]:
+            return _trials()
+        case ["ensembles", variant]:
+            return _ensembles(variant)
+        case ["calibration", key]:
+            return str(json.loads((ROOT / "metrics" / "calibration.json").read_bytes())[key])
+        case ["reliability", confidence]:
+            rows = _table(ROOT / "plots" / "reliability.csv")
+            row = min(rows, key=lambda row: abs(float(row["confidence"]) - float(confidence)))
+            return f"{float(row['accuracy']):.0%}"
         case ["val", variant]:
             return _with_deviation(_zoo()[variant]["val"])
         case ["better", variant]:
@@ -153,12 +167,49 @@ def _neither_in_the_zoo() -> str:
         others = _table(run / "neither.csv") if (run / "neither.csv").exists() else []
         if not others:
             continue
-        own = [float(row["confidence"]) > 0.95 for row in _table(run / "predictions.csv")]
+        own = [float(row["confidence"]) > SURE for row in _table(run / "predictions.csv")]
         lines.append(
             f"| `{name}` | {each['parameters']:,} | {each['val']['seeds'][0]:.4f}"
             f" | {_percent(sum(own) / len(own))} | {_percent(others[-1]['sure'])} |"
         )
     return "\n".join(lines)
+
+
+def _trials() -> str:
+    lines = ["| trial | epochs | accuracy over folds | loss |", "|---|---:|---:|---:|"]
+    for row in _table(ROOT / "zoo" / "trials.csv"):
+        accuracy = f"{float(row['accuracy']):.4f}"
+        if row["std"]:  # which a single fold has not
+            accuracy += f" ± {float(row['std']):.4f}"
+        lines.append(
+            f"| `{row['trial']}` | {row['epochs']} | {accuracy} | {float(row['loss']):.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def _ensembles(variant: str) -> str:
+    """Return how accurate the networks of a variant with two classes are together, as a table.
+
+    An ensemble averages the probabilities of its networks.
+    """
+    seeds = len(_zoo()[variant]["val"]["seeds"])
+    runs = [ROOT / "zoo" / "runs" / f"{variant}-{seed}" for seed in range(1, seeds + 1)]
+    networks = [[_margin(row) for row in _table(run / "predictions.csv")] for run in runs]
+    lines = ["| networks | ensembles | mean accuracy | range |", "|---:|---:|---:|---|"]
+    for size in range(1, seeds + 1):
+        accuracies = [
+            statistics.mean(sum(margins) > 0 for margins in zip(*ensemble, strict=True))
+            for ensemble in itertools.combinations(networks, size)
+        ]
+        mean, low, high = statistics.mean(accuracies), min(accuracies), max(accuracies)
+        lines.append(f"| {size} | {len(accuracies)} | {mean:.4f} | {low:.4f} to {high:.4f} |")
+    return "\n".join(lines)
+
+
+def _margin(prediction: dict[str, str]) -> float:
+    """Return the probability of the actual class, of two, minus that of the other one."""
+    margin = 2 * float(prediction["confidence"]) - 1
+    return margin if prediction["predicted"] == prediction["actual"] else -margin
 
 
 def _table(path: Path) -> list[dict[str, str]]:

@@ -19,7 +19,7 @@ from tests.conftest import STAGES, environment, run, write
 def test_learning_rate_runs_the_stages_that_read_it(tidy: Path) -> None:
     said = experiment(tidy, "train.lr=0.03")
     assert stages_run(said) == [
-        "settings", "train", "evaluate", "plot", "neither", "surest", "card",
+        "settings", "train", "evaluate", "plot", "calibration", "neither", "surest", "card",
     ]  # fmt: skip
     changed = run("dvc", "params", "diff", cwd=tidy)
     assert re.search(r"^params\.yaml +train\.lr +0\.01 +0\.03$", changed, re.MULTILINE)
@@ -32,7 +32,28 @@ def test_learning_rate_runs_the_stages_that_read_it(tidy: Path) -> None:
 
 def test_setting_of_evaluation_trains_nothing(tidy: Path) -> None:
     said = experiment(tidy, "evaluation.mirror=true")
-    assert stages_run(said) == ["settings", "evaluate", "plot", "neither", "surest", "card"]
+    assert stages_run(said) == [
+        "settings", "evaluate", "plot", "calibration", "neither", "surest", "card",
+    ]  # fmt: skip
+
+
+def test_holdout_shows_val_and_test_and_a_fold_has_other_val_images(tidy: Path) -> None:
+    usual = metrics(tidy)
+    said = experiment(tidy, "--name=held", "data.holdout=0.2", "model.name=netres")
+    assert stages_run(said)[:3] == ["settings", "filter", "train"]
+    held = metrics(tidy)
+    assert held["test"] != held["val"] and "test" not in usual
+    shown = run("dvc", "metrics", "diff", cwd=tidy)
+    assert re.search(r"^metrics/accuracy\.json +test\.accuracy +- ", shown, re.MULTILINE), shown
+    assert "| test | " in (tidy / "models/README.md").read_text()
+
+    experiment(tidy, "data.fold=4", "evaluation.test=false")
+    fold = metrics(tidy)
+    assert "test" not in fold and fold["val"] != held["val"]
+
+    said = experiment(tidy, "data.fold=5", status=255)
+    assert "data.fold: 5: a data.holdout of 0.2 has folds 0 to 4" in said
+    assert metrics(tidy) == fold
 
 
 def test_another_model_is_compared_by_the_usual_commands(tidy: Path) -> None:
@@ -56,7 +77,7 @@ def test_another_model_is_compared_by_the_usual_commands(tidy: Path) -> None:
 def test_plots_page_has_curves_confusion_and_pictures(command: str, tidy: Path) -> None:
     run("dvc", "plots", *command.split(), "--out", "dvc_plots", cwd=tidy)
     page = (tidy / "dvc_plots" / "index.html").read_text().partition("<main>")[2]
-    for title in ("Loss", "Accuracy", "Confusion of the val images"):
+    for title in ("Loss", "Accuracy", "Confusion of the val images", "Accuracy by confidence"):
         assert page.count(f'"text": "{title}"') == 1
     assert "mistakes.png" in page
     for picture in ("loss", "accuracy"):  # they show what the curves show

@@ -19,11 +19,13 @@ def test_results_are_in_git_and_images_and_networks_are_not(clone: Path) -> None
     tracked = run("git", "ls-files", "metrics", "plots", "data", "models", cwd=clone).split()
     assert tracked == [
         "metrics/accuracy.json",
+        "metrics/calibration.json",
         "metrics/neither.csv",
         "models/README.md",
         "plots/accuracy.png",
         "plots/loss.png",
         "plots/predictions.csv",
+        "plots/reliability.csv",
         "plots/surest.csv",
         "plots/training/metrics.json",
         "plots/training/plots/metrics/train/accuracy.tsv",
@@ -75,7 +77,7 @@ def comment(*files: Path) -> None:
     ("file", "stages"),
     [
         ("src/cifar2/report/plotting.py", ["plot", "surest"]),
-        ("src/cifar2/models/net.py", ["train", "evaluate", "neither", "card"]),
+        ("src/cifar2/models/net.py", ["train", "evaluate", "calibration", "neither", "card"]),
         ("src/cifar2/models/netres.py", []),
     ],
 )
@@ -103,6 +105,8 @@ def test_picture_of_the_pipeline_flows_one_way(clone: Path) -> None:
         ("train", "evaluate"),
         ("train", "plot"),
         ("evaluate", "plot"),
+        ("filter", "calibration"),
+        ("train", "calibration"),
         ("filter", "neither"),
         ("train", "neither"),
         ("filter", "surest"),

@@ -34,6 +34,26 @@ def test_table_of_other_classes_may_be_empty(
     assert figures.figure("neither").endswith("\n| all | 50.0% | 25.0% | 25.0% | 0.88 | 12.5% |")
 
 
+def test_an_ensemble_averages_probabilities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where two networks disagree, the surer one decides."""
+    monkeypatch.setattr(figures, "ROOT", tmp_path)
+    head = "image,actual,predicted,confidence\n"
+    for seed, rows in (
+        (1, "0,bird,bird,0.9\n1,bird,airplane,0.6\n2,bird,bird,0.6\n"),
+        (2, "0,bird,airplane,0.6\n1,bird,bird,0.9\n2,bird,airplane,0.9\n"),
+    ):
+        run = tmp_path / f"zoo/runs/pair-{seed}"
+        run.mkdir(parents=True)
+        (run / "predictions.csv").write_text(head + rows)
+    (tmp_path / "zoo/results.json").write_text('{"pair": {"val": {"seeds": [0.5, 0.5]}}}')
+    assert figures.figure("ensembles", "pair").splitlines()[2:] == [
+        "| 1 | 2 | 0.5000 | 0.3333 to 0.6667 |",
+        "| 2 | 1 | 0.6667 | 0.6667 to 0.6667 |",
+    ]
+
+
 def test_unknown_figure_is_an_error() -> None:
     with pytest.raises(ValueError, match="unknown figure: vall strong"):
         figures.figure("vall", "strong")

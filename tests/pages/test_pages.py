@@ -1,5 +1,6 @@
 """Every command in README.md and docs/, typed in a clone."""
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from pages import figures
-from tests.conftest import environment, run
+from tests.conftest import environment, ray_alone, run
 from tests.pages.blocks import Block, agrees, blocks, commands
 
 END = "the command ended with status"  # printed after each command, to tell their outputs apart
@@ -21,7 +22,13 @@ def here(clone: Path, tmp_path: Path) -> Path:
     copy = shutil.copytree(clone, tmp_path / "clone", symlinks=True)
     path = copy / "zoo" / "params.yaml"
     zoo = yaml.safe_load(path.read_text())
-    for group, keep in (("quick", ["baseline", "fast"]), ("slow", []), ("ten_classes", [])):
+    for group, keep in (
+        ("quick", ["baseline", "fast"]),
+        ("middle", []),
+        ("slow", []),
+        ("ten_classes", []),
+        ("trials", []),
+    ):
         zoo[group]["seeds"] = [1]
         zoo[group]["variants"] = {name: zoo[group]["variants"][name] for name in keep}
     zoo["neither"] = ["fast-1"]
@@ -34,9 +41,14 @@ def here(clone: Path, tmp_path: Path) -> Path:
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are those of a Unix shell")
 @pytest.mark.parametrize("page", figures.pages(), ids=lambda page: page.name)
 def test_commands_do_what_the_page_shows(page: Path, here: Path) -> None:
-    for block in blocks(page.read_text(encoding="utf-8")):
-        if not block.mark.startswith("not run:"):
-            check(block, here, f"{page.name}, line {block.line}")
+    alone: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if page.name == "cluster.md":
+        pytest.importorskip("ray", reason="it takes the extra `cluster`")
+        alone = ray_alone()
+    with alone:
+        for block in blocks(page.read_text(encoding="utf-8")):
+            if not block.mark.startswith("not run:"):
+                check(block, here, f"{page.name}, line {block.line}")
 
 
 def check(block: Block, folder: Path, place: str) -> None:

@@ -35,7 +35,7 @@ def test_page_keeps_what_dvc_replaces_once() -> None:
 @needs_browser
 @pytest.mark.parametrize(
     "command, folder, charts, pictures",
-    [("show", ".", 3, 2), ("diff HEAD~1 HEAD", ".", 3, 2), ("show", "zoo", 0, 4)],
+    [("show", ".", 4, 2), ("diff HEAD~1 HEAD", ".", 4, 2), ("show", "zoo", 0, 4)],
 )
 def test_charts_are_drawn_without_a_network(
     command: str, folder: str, charts: int, pictures: int, clone: Path, tmp_path: Path
