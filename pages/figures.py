@@ -13,6 +13,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cifar2.report.comparison import differences
 from cifar2.report.results import SURE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,6 +94,8 @@ def figure(kind: str, *names: str) -> str:
         case ["interval", variant, other]:
             low, high = next(each[1:3] for each in _against(other) if each[0] == variant)
             return f"{low:+.3f} to {high:+.3f}"
+        case ["reach"]:
+            return _reach()
     raise ValueError(f"unknown figure: {' '.join([kind, *names])}")
 
 
@@ -109,6 +114,35 @@ def _against(variant: str) -> list[tuple[str, float, float, bool]]:
         if row["a"] == variant:
             found.append((row["b"], -high, -low, real))
     return found
+
+
+def _reach() -> str:
+    """Return how far the interval of a difference reaches, by what is drawn anew, as a table.
+
+    Each is the mean over all pairs of the variants that have the most seeds.
+    """
+    seeds = {name: len(each["val"]["seeds"]) for name, each in _zoo().items()}
+    compared = {row[side] for row in _table(ROOT / "zoo" / "pairs.csv") for side in ("a", "b")}
+    most = max(seeds[name] for name in compared)
+    names = [name for name in seeds if name in compared and seeds[name] == most]
+    correct = {
+        name: np.array([_correct(f"{name}-{seed + 1}") for seed in range(most)]) for name in names
+    }
+    lines = ["| | to either side |", "|---|---:|"]
+    for count in [*(count for count in (3, 5) if count < most), most]:
+        few = {name: each[:count] for name, each in correct.items()}
+        reach = [(each.high - each.low) / 2 for each in differences(few, resamples=2000)]
+        lines.append(f"| {count} seeds | {statistics.mean(reach):.3f} |")
+    rates = {name: each.mean(axis=0) for name, each in correct.items()}
+    deviations = [np.std(rates[a] - rates[b]) for a, b in itertools.combinations(names, 2)]
+    alone = 1.96 * statistics.mean(deviations) / len(rates[names[0]]) ** 0.5
+    lines.append(f"| {most} seeds, if only the images are drawn anew | {alone:.3f} |")
+    return "\n".join(lines)
+
+
+def _correct(run: str) -> list[bool]:
+    rows = _table(ROOT / "zoo" / "runs" / run / "predictions.csv")
+    return [row["predicted"] == row["actual"] for row in rows]
 
 
 def _results() -> str:

@@ -1,5 +1,6 @@
 """The figures in README.md and docs/ are those of the results."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,30 @@ def test_an_ensemble_averages_probabilities(
     assert figures.figure("ensembles", "pair").splitlines()[2:] == [
         "| 1 | 2 | 0.5000 | 0.3333 to 0.6667 |",
         "| 2 | 1 | 0.6667 | 0.6667 to 0.6667 |",
+    ]
+
+
+def test_reach_is_half_of_a_mean_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The networks of a variant agree. One is always right, the other on two of four images.
+
+    Of four images drawn anew, none or all are of these two in 6% of the cases each. So the interval
+    is 0 to 1. The normal one is 1.96 times a standard error of 0.5 / 2 to either side.
+    """
+    monkeypatch.setattr(figures, "ROOT", tmp_path)
+    for run, right in (("one-1", 4), ("one-2", 4), ("two-1", 2), ("two-2", 2), ("few-1", 1)):
+        rows = [f"{i},bird,{'bird' if i < right else 'airplane'},0.9\n" for i in range(4)]
+        folder = tmp_path / "zoo/runs" / run
+        folder.mkdir(parents=True)
+        (folder / "predictions.csv").write_text(
+            "image,actual,predicted,confidence\n" + "".join(rows)
+        )
+    seeds = {"one": [1.0, 1.0], "two": [0.5, 0.5], "few": [0.25], "other": [0.5, 0.5, 0.5]}
+    zoo = {name: {"val": {"seeds": accuracies}} for name, accuracies in seeds.items()}
+    (tmp_path / "zoo/results.json").write_text(json.dumps(zoo))
+    (tmp_path / "zoo/pairs.csv").write_text("a,b\none,two\none,few\ntwo,few\n")
+    assert figures.figure("reach").splitlines()[2:] == [
+        "| 2 seeds | 0.500 |",
+        "| 2 seeds, if only the images are drawn anew | 0.490 |",
     ]
 
 
