@@ -72,7 +72,7 @@ def main() -> None:
         type=int,
         default=5,
         metavar="N",
-        help="epochs to count of each loop, after one to warm up",
+        help="epochs to count of each loop, after one to warm up; other things are timed as often",
     )
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads")
     parser.add_argument(
@@ -95,14 +95,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         clone = Path(scratch) / "clone"
         project: dict[str, Any] = {"pipeline": pipeline(clone)}
-        project["commands"] = commands(clone, Path(scratch) / "one")
+        project["commands"] = commands(clone, Path(scratch) / "one", arguments.epochs)
         train, val = (dataset.load(clone / f"data/cifar2/{name}.pt") for name in ("train", "val"))
         project["loops"] = loops(arguments.models, arguments.epochs, train, val, arguments.threads)
         if {"net", "airbench"} & set(project["loops"]):
             project["variants"] = variants(clone, project["loops"], arguments.threads)
-        project["data"] = data(clone, val)
+        project["data"] = data(clone, val, arguments.epochs)
         project["stages"] = stages(clone)
-        project["growth"] = growth(clone, train, val)
+        project["growth"] = growth(clone, train, val, arguments.epochs)
     project["neighbours"] = neighbours(arguments.models, arguments.threads)
     arguments.json.write_bytes(
         (json.dumps({"machine": machine} | project, indent=2) + "\n").encode()
@@ -354,7 +354,7 @@ def layer_seconds(
     return min(times)
 
 
-def data(clone: Path, val: dataset.Dataset) -> dict[str, float]:
+def data(clone: Path, val: dataset.Dataset, times: int) -> dict[str, float]:
     section("data and evaluation")
     result = {}
     if val.source == "cifar10":
@@ -367,13 +367,13 @@ def data(clone: Path, val: dataset.Dataset) -> dict[str, float]:
     model = models.get_model("net")
     theirs = loader(pairs(val._replace(images=images, labels=val.labels.repeat(6))))
     normalized = dataset.normalize(images)
-    times: dict[str, list[float]] = {"evaluation_chapter": [], "evaluation": []}
-    for _ in range(5):
-        times["evaluation_chapter"].append(seconds(lambda: chapter.validate(model, theirs)))
-        times["evaluation"].append(
+    took: dict[str, list[float]] = {"evaluation_chapter": [], "evaluation": []}
+    for _ in range(times):
+        took["evaluation_chapter"].append(seconds(lambda: chapter.validate(model, theirs)))
+        took["evaluation"].append(
             seconds(lambda: evaluation.predict(model, normalized, mirror=False))
         )
-    result |= {key: statistics.median(value) for key, value in times.items()}
+    result |= {key: statistics.median(value) for key, value in took.items()}
     if "filter_chapter" in result:
         print(
             f"filter: chapter, its images alone {result['filter_chapter']:.2f} s;"
@@ -437,7 +437,7 @@ def set_epochs(clone: Path, epochs: int) -> None:
     path.write_text(re.sub(r"epochs: \d+", f"epochs: {epochs}", path.read_text()))
 
 
-def commands(clone: Path, one: Path) -> dict[str, Any]:
+def commands(clone: Path, one: Path, times: int) -> dict[str, Any]:
     """Time what a user types most, with nothing to do, beside a pipeline of a single line."""
     section("DVC's commands when nothing changed, in turn (median, range)")
     one.mkdir()
@@ -453,7 +453,7 @@ def commands(clone: Path, one: Path) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for words in (["repro"], ["metrics", "diff"], ["exp", "show"]):
         ours, theirs = [], []
-        for _ in range(5):
+        for _ in range(times):
             ours.append(run("dvc", *words, cwd=clone).seconds)
             theirs.append(run("dvc", *words, cwd=one).seconds)
         ratio = statistics.median(ours) / statistics.median(theirs)
@@ -520,7 +520,9 @@ def epoch_seconds_beside(
     return statistics.median(json.loads(done.stdout.splitlines()[-1])[2:])
 
 
-def growth(clone: Path, train: dataset.Dataset, val: dataset.Dataset) -> dict[str, Any]:
+def growth(
+    clone: Path, train: dataset.Dataset, val: dataset.Dataset, counted: int
+) -> dict[str, Any]:
     section("growth")
 
     def part(count: int) -> tuple[Labelled, Labelled]:
@@ -532,8 +534,8 @@ def growth(clone: Path, train: dataset.Dataset, val: dataset.Dataset) -> dict[st
         )
 
     def epoch_seconds(name: str, count: int, **config: int) -> float:
-        epochs = fit(models.get_model(name, **config), 4, *part(count))
-        return statistics.median([seconds(lambda: next(epochs)) for _ in range(4)][1:])
+        epochs = fit(models.get_model(name, **config), 1 + counted, *part(count))
+        return statistics.median([seconds(lambda: next(epochs)) for _ in range(1 + counted)][1:])
 
     result: dict[str, Any] = {"images": {}, "n_blocks": {}, "epochs": {}}
     for count in (2_500, 5_000, 10_000):
@@ -549,7 +551,7 @@ def growth(clone: Path, train: dataset.Dataset, val: dataset.Dataset) -> dict[st
             f"netresdeep, 2500 images, {n_blocks:>2} blocks: {took:.2f} s an epoch,"
             f" {took / n_blocks * 1e3:.0f} ms a block"
         )
-    for epochs in (10, 20, 40):
+    for epochs in (2 * counted, 4 * counted, 8 * counted):
         set_epochs(clone, epochs)
         whole = run(*stage("train", clone), cwd=clone)
         result["epochs"][epochs] = {"wall": whole.seconds, "peak_mebibytes": whole.mebibytes}
