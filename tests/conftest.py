@@ -96,6 +96,16 @@ def copy_project(to: Path) -> Path:
     return to
 
 
+def copy_clone(clone: Path, to: Path) -> Path:
+    """Copy a clone, with links to the files of its DVC cache: they are large, and never change."""
+    cache = str(clone / ".dvc" / "cache")
+
+    def copy(source: str, target: str) -> None:
+        (os.link if source.startswith(cache) else shutil.copy2)(source, target)
+
+    return shutil.copytree(clone, to, symlinks=True, copy_function=copy)
+
+
 def ray_alone() -> FileLock:
     """Return a lock for who uses Ray: `ray stop` stops all of Ray on this machine."""
     return FileLock(Path(tempfile.gettempdir()) / "cifar2-tests-ray.lock")

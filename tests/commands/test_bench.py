@@ -2,19 +2,18 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from bench.__main__ import layer_calls
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, copy_clone, run
 
 
 @pytest.mark.slow
 def test_every_section_has_its_figures(clone: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(clone, tmp_path / "copy", symlinks=True)
+    copy = copy_clone(clone, tmp_path / "copy")
     path = copy / "params.yaml"
     text = path.read_text().replace("epochs: 1 ", "epochs: 2 ")  # it takes two to time
     path.write_text(text.replace("threads: 2 ", "threads: 1 "))

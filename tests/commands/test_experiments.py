@@ -122,14 +122,14 @@ def stop_in_first_epoch(clone: Path) -> int:
     )
     assert process.stdout is not None
     said = ""
-    while "epoch 1/12" not in said:
+    while "epoch 1/5" not in said:
         line = process.stdout.readline()
         assert line, said
         said += line
     os.killpg(process.pid, signal.SIGINT)  # as the terminal does
     said = process.stdout.read()
     assert process.wait() == 255
-    stopped = re.search(r"stopped by SIGINT after epoch (\d+) of 12; the same run cont", said)
+    stopped = re.search(r"stopped by SIGINT after epoch (\d+) of 5; the same run cont", said)
     assert stopped, said
     return int(stopped[1])
 
@@ -137,24 +137,24 @@ def stop_in_first_epoch(clone: Path) -> int:
 @pytest.mark.slow
 def test_stopped_run_continues_in_any_mode_of_experiments(tidy: Path) -> None:
     """Stop `dvc repro`; then run the same settings with --temp, and from the queue."""
-    settings = ("train.epochs=12", "train.seed=1")
+    settings = ("train.epochs=5", "train.seed=1")
     experiment(tidy, "--queue", "--name=stopped", *settings)
     text = (tidy / "params.yaml").read_text()
-    text = text.replace("epochs: 1 ", "epochs: 12 ").replace("seed: 123", "seed: 1")
+    text = text.replace("epochs: 1 ", "epochs: 5 ").replace("seed: 123", "seed: 1")
     (tidy / "params.yaml").write_text(text)
     epoch = stop_in_first_epoch(tidy)
     assert not (tidy / "models" / "model.pt").exists()
 
     run("git", "checkout", "--quiet", ".", cwd=tidy)
-    said = experiment(tidy, "--temp", "--name=aside12", *settings)
-    assert f"continuing after epoch {epoch} of 12" in said
+    said = experiment(tidy, "--temp", "--name=aside5", *settings)
+    assert f"continuing after epoch {epoch} of 5" in said
     run("dvc", "queue", "start", cwd=tidy)
     assert re.search(r"stopped +.*Success", wait_for_queue(tidy))
     said = run("dvc", "queue", "logs", "stopped", cwd=tidy)
     # It is trained already; or DVC's run cache has its outputs.
-    assert "continuing after epoch 12 of 12" in said or "is cached" in said, said
+    assert "continuing after epoch 5 of 5" in said or "is cached" in said, said
     locks = []
-    for name in ("aside12", "stopped"):
+    for name in ("aside5", "stopped"):
         run("dvc", "exp", "apply", name, cwd=tidy)
         locks.append((tidy / "dvc.lock").read_text())
     assert locks[0] == locks[1]
@@ -166,15 +166,15 @@ def test_stopped_run_continues_in_any_mode_of_experiments(tidy: Path) -> None:
 
 
 @pytest.mark.slow
-def test_six_queued_experiments_two_at_a_time_give_what_each_gives_alone(tidy: Path) -> None:
-    for seed in range(1, 7):
+def test_four_queued_experiments_two_at_a_time_give_what_each_gives_alone(tidy: Path) -> None:
+    for seed in range(1, 5):
         settings = (f"train.seed={seed}", "train.threads=1")
         experiment(tidy, "--queue", f"--name=queued{seed}", *settings)
     run("dvc", "queue", "start", "-j", "2", cwd=tidy)
     status = wait_for_queue(tidy)
-    assert len(re.findall(r"queued\d +.*Success", status)) == 6, status
+    assert len(re.findall(r"queued\d +.*Success", status)) == 4, status
     assert run("git", "status", "--porcelain", cwd=tidy) == ""
-    for seed in (2, 5):
+    for seed in (1, 4):
         run("dvc", "exp", "apply", f"queued{seed}", cwd=tidy)
         together = (tidy / "dvc.lock").read_text()
         shutil.rmtree(tidy / ".dvc/tmp/snapshots")
@@ -213,11 +213,11 @@ def test_six_stages_at_once_give_what_each_gives_alone(tidy: Path) -> None:
     for process in processes:
         said, _ = process.communicate(timeout=300)
         assert process.returncode == 0, said
-    together = [(many / f"{seed}.pt").read_bytes() for seed in range(1, 7)]
-    assert len(set(together)) == 6
+    together = {seed: (many / f"{seed}.pt").read_bytes() for seed in range(1, 7)}
+    assert len(set(together.values())) == 6
     assert "up to date" in run("dvc", "status", "many/dvc.yaml", cwd=tidy)
     shutil.rmtree(tidy / ".dvc/tmp/snapshots")
-    for seed in range(1, 7):
+    for seed in (1, 4):
         run("dvc", "repro", "-f", "-s", f"many/dvc.yaml:train@{seed}", cwd=tidy)
-    assert [(many / f"{seed}.pt").read_bytes() for seed in range(1, 7)] == together
+        assert (many / f"{seed}.pt").read_bytes() == together[seed]
     shutil.rmtree(many)

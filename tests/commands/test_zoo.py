@@ -16,7 +16,7 @@ import yaml
 from filelock import FileLock
 
 from tests.commands.conftest import stages_run
-from tests.conftest import ROOT, copy_project, environment, run
+from tests.conftest import ROOT, copy_clone, copy_project, environment, run
 
 pytestmark = pytest.mark.slow
 NONE: dict[str, Any] = {"seeds": [], "variants": {}}
@@ -91,7 +91,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def zoo(trained: Path, tmp_path: Path) -> Path:
     """Give a copy of it, with its cache."""
-    return shutil.copytree(trained, tmp_path / "copy", symlinks=True)
+    return copy_clone(trained, tmp_path / "copy")
 
 
 def train(clone: Path) -> list[str]:
@@ -215,47 +215,45 @@ def test_a_run_trained_again_has_the_committed_bytes(zoo: Path) -> None:
     assert run("git", "status", "--porcelain", cwd=zoo) == ""
 
 
-def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_run_that_fails_is_named_and_the_others_go_on(zoo: Path) -> None:
     """At a learning rate of 1e9 the loss of a network with relu is not a number."""
-    clone = short_copy(tmp_path)
     wild = {"model": {"name": "netdepth"}, "train": {"lr": 1e9}}
     variants = {"wild": wild, "tame": {"model": {"name": "net"}}}
-    write_zoo(clone, quick={"seeds": [1], "variants": variants})
-    said = run("python", "-m", "zoo", "train", cwd=clone, status=1)
+    write_zoo(zoo, quick={"seeds": [1], "variants": variants})
+    said = run("python", "-m", "zoo", "train", cwd=zoo, status=1)
     failed = r"^zoo: wild-1: train: train\.lr: at 1e\+09 the loss became "
     assert re.search(failed, said, re.MULTILINE), said
-    assert list(json.loads((clone / "zoo" / "results.json").read_text())) == ["tame"]
+    assert list(json.loads((zoo / "zoo" / "results.json").read_text())) == ["tame"]
 
     # With other settings it fails too, and its former accuracy does not count.
-    write_zoo(clone, quick={"seeds": [1], "variants": {"tame": wild}})
-    said = run("python", "-m", "zoo", "train", cwd=clone, status=1)
+    write_zoo(zoo, quick={"seeds": [1], "variants": {"tame": wild}})
+    said = run("python", "-m", "zoo", "train", cwd=zoo, status=1)
     assert re.search(failed.replace("wild", "tame"), said, re.MULTILINE), said
     assert re.search(r"^compare: no run is finished yet", said, re.MULTILINE), said
 
 
-def test_a_stopped_zoo_continues(tmp_path: Path) -> None:
+def test_a_stopped_zoo_continues(zoo: Path) -> None:
     if sys.platform == "win32":
         pytest.skip("a process can't send Ctrl-C there")
-    clone = short_copy(tmp_path)
-    long = {"model": {"name": "net"}, "train": {"epochs": 40}}
-    write_zoo(clone, quick={"seeds": [1], "variants": {"long": long}})
+    long = {"model": {"name": "net"}, "train": {"epochs": 12}}
+    write_zoo(zoo, quick={"seeds": [1], "variants": {"long": long}})
     command = [sys.executable, "-m", "zoo", "train"]
     process = subprocess.Popen(
-        command, cwd=clone, env=environment(), stderr=subprocess.PIPE, text=True,
+        command, cwd=zoo, env=environment(), stderr=subprocess.PIPE, text=True,
         stdout=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    log = clone / "zoo" / ".dvc" / "tmp" / "zoo" / "long-1.log"
-    while not (log.exists() and "epoch 1/40" in log.read_text()):
+    log = zoo / "zoo" / ".dvc" / "tmp" / "zoo" / "long-1.log"
+    while not (log.exists() and "epoch 1/12" in log.read_text()):
         assert process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as the terminal does
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
     assert said.splitlines()[-1] == "zoo: stopped; the same command continues from there"
-    stopped = re.search(r"stopped by SIGINT after epoch (\d+) of 40", log.read_text())
+    stopped = re.search(r"stopped by SIGINT after epoch (\d+) of 12", log.read_text())
     assert stopped
-    run(*command, cwd=clone)
-    assert f"continuing after epoch {stopped[1]} of 40" in log.read_text()
+    run(*command, cwd=zoo)
+    assert f"continuing after epoch {stopped[1]} of 12" in log.read_text()
 
 
 def test_a_second_training_of_the_same_clone_is_refused(zoo: Path) -> None:
@@ -322,14 +320,20 @@ def locked_runs(clone: Path) -> dict[str, Any]:
     return {name: stage for name, stage in stages.items() if "@" in name}
 
 
+def keep_one_run(clone: Path) -> None:
+    """Leave only `res-1` in the zoo, and the main pipeline beside it."""
+    write_zoo(clone, quick={"seeds": [1], "variants": {"res": {"model": {"name": "netres"}}}})
+
+
 def test_adopt_refuses_a_constant_that_changed_by_a_millionth(zoo: Path) -> None:
+    keep_one_run(zoo)
     before = locked_runs(zoo)
     main_before = (zoo / "dvc.lock").read_bytes()
     edit(zoo / "src/cifar2/training/loop.py", "loss.backward()", "(loss * (1 + 1e-6)).backward()")
     said = adopt(zoo, status=1)
     refused = r"^res-1: refused: the bytes differ: models/res-1/model\.pt"
     assert re.search(refused, said, re.MULTILINE), said
-    assert said.splitlines()[-1] == "zoo: 0 trainings adopted, 9 refused"
+    assert said.splitlines()[-1] == "zoo: 0 trainings adopted, 2 refused"
     assert locked_runs(zoo) == before
     assert (zoo / "dvc.lock").read_bytes() == main_before
 
@@ -342,11 +346,11 @@ def test_adopt_refuses_another_setting(zoo: Path) -> None:
 
 
 def test_adopt_records_a_new_setting_that_is_off(zoo: Path) -> None:
+    keep_one_run(zoo)
     edit(zoo / "params.yaml", "evaluation:\n", "  noise: 0.0  # a new setting\nevaluation:\n")
-    text = (zoo / "src/cifar2/params.py").read_text()
-    text = text.replace("    crop: Annotated", "    noise: Float\n    crop: Annotated")
-    (zoo / "src/cifar2/params.py").write_text(text)
-    assert adopt(zoo).splitlines()[-1] == "zoo: 9 trainings adopted, 0 refused"
+    field = "    crop: Annotated"
+    edit(zoo / "src/cifar2/params.py", field, f"    noise: Float\n{field}")
+    assert adopt(zoo).splitlines()[-1] == "zoo: 2 trainings adopted, 0 refused"
     assert train(zoo) == []
 
 

@@ -1,7 +1,6 @@
 """Every command in README.md and docs/, typed in a clone."""
 
 import contextlib
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 import yaml
 
 from pages import figures
-from tests.conftest import environment, ray_alone, run
+from tests.conftest import copy_clone, environment, ray_alone, run
 from tests.pages.blocks import Block, agrees, blocks, commands
 
 END = "the command ended with status"  # printed after each command, to tell their outputs apart
@@ -19,7 +18,7 @@ END = "the command ended with status"  # printed after each command, to tell the
 @pytest.fixture
 def here(clone: Path, tmp_path: Path) -> Path:
     """Give a copy of the clone, with a short zoo."""
-    copy = shutil.copytree(clone, tmp_path / "clone", symlinks=True)
+    copy = copy_clone(clone, tmp_path / "clone")
     path = copy / "zoo" / "params.yaml"
     zoo = yaml.safe_load(path.read_text())
     for group, keep in (
