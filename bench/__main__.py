@@ -354,7 +354,7 @@ def layer_seconds(
     return min(times)
 
 
-def data(clone: Path, val: dataset.Dataset, times: int) -> dict[str, float]:
+def data(clone: Path, val: dataset.Dataset, repeats: int) -> dict[str, float]:
     section("data and evaluation")
     result = {}
     if val.source == "cifar10":
@@ -367,13 +367,13 @@ def data(clone: Path, val: dataset.Dataset, times: int) -> dict[str, float]:
     model = models.get_model("net")
     theirs = loader(pairs(val._replace(images=images, labels=val.labels.repeat(6))))
     normalized = dataset.normalize(images)
-    took: dict[str, list[float]] = {"evaluation_chapter": [], "evaluation": []}
-    for _ in range(times):
-        took["evaluation_chapter"].append(seconds(lambda: chapter.validate(model, theirs)))
-        took["evaluation"].append(
+    times: dict[str, list[float]] = {"evaluation_chapter": [], "evaluation": []}
+    for _ in range(repeats):
+        times["evaluation_chapter"].append(seconds(lambda: chapter.validate(model, theirs)))
+        times["evaluation"].append(
             seconds(lambda: evaluation.predict(model, normalized, mirror=False))
         )
-    result |= {key: statistics.median(value) for key, value in took.items()}
+    result |= {key: statistics.median(value) for key, value in times.items()}
     if "filter_chapter" in result:
         print(
             f"filter: chapter, its images alone {result['filter_chapter']:.2f} s;"
@@ -437,7 +437,7 @@ def set_epochs(clone: Path, epochs: int) -> None:
     path.write_text(re.sub(r"epochs: \d+", f"epochs: {epochs}", path.read_text()))
 
 
-def commands(clone: Path, one: Path, times: int) -> dict[str, Any]:
+def commands(clone: Path, one: Path, repeats: int) -> dict[str, Any]:
     """Time what a user types most, with nothing to do, beside a pipeline of a single line."""
     section("DVC's commands when nothing changed, in turn (median, range)")
     one.mkdir()
@@ -453,7 +453,7 @@ def commands(clone: Path, one: Path, times: int) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for words in (["repro"], ["metrics", "diff"], ["exp", "show"]):
         ours, theirs = [], []
-        for _ in range(times):
+        for _ in range(repeats):
             ours.append(run("dvc", *words, cwd=clone).seconds)
             theirs.append(run("dvc", *words, cwd=one).seconds)
         ratio = statistics.median(ours) / statistics.median(theirs)
@@ -521,7 +521,7 @@ def epoch_seconds_beside(
 
 
 def growth(
-    clone: Path, train: dataset.Dataset, val: dataset.Dataset, counted: int
+    clone: Path, train: dataset.Dataset, val: dataset.Dataset, repeats: int
 ) -> dict[str, Any]:
     section("growth")
 
@@ -534,8 +534,8 @@ def growth(
         )
 
     def epoch_seconds(name: str, count: int, **config: int) -> float:
-        epochs = fit(models.get_model(name, **config), 1 + counted, *part(count))
-        return statistics.median([seconds(lambda: next(epochs)) for _ in range(1 + counted)][1:])
+        epochs = fit(models.get_model(name, **config), 1 + repeats, *part(count))
+        return statistics.median([seconds(lambda: next(epochs)) for _ in range(1 + repeats)][1:])
 
     result: dict[str, Any] = {"images": {}, "n_blocks": {}, "epochs": {}}
     for count in (2_500, 5_000, 10_000):
@@ -551,7 +551,7 @@ def growth(
             f"netresdeep, 2500 images, {n_blocks:>2} blocks: {took:.2f} s an epoch,"
             f" {took / n_blocks * 1e3:.0f} ms a block"
         )
-    for epochs in (2 * counted, 4 * counted, 8 * counted):
+    for epochs in (2 * repeats, 4 * repeats, 8 * repeats):
         set_epochs(clone, epochs)
         whole = run(*stage("train", clone), cwd=clone)
         result["epochs"][epochs] = {"wall": whole.seconds, "peak_mebibytes": whole.mebibytes}
