@@ -166,13 +166,13 @@ def test_stopped_run_continues_in_any_mode_of_experiments(tidy: Path) -> None:
 
 
 @pytest.mark.slow
-def test_four_queued_experiments_two_at_a_time_give_what_each_gives_alone(tidy: Path) -> None:
-    for seed in range(1, 5):
+def test_six_queued_experiments_two_at_a_time_give_what_each_gives_alone(tidy: Path) -> None:
+    for seed in range(1, 7):
         settings = (f"train.seed={seed}", "train.threads=1")
         experiment(tidy, "--queue", f"--name=queued{seed}", *settings)
     run("dvc", "queue", "start", "-j", "2", cwd=tidy)
     status = wait_for_queue(tidy)
-    assert len(re.findall(r"queued\d +.*Success", status)) == 4, status
+    assert len(re.findall(r"queued\d +.*Success", status)) == 6, status
     assert run("git", "status", "--porcelain", cwd=tidy) == ""
     for seed in (1, 4):
         run("dvc", "exp", "apply", f"queued{seed}", cwd=tidy)

@@ -122,12 +122,12 @@ def test_killed_at_any_moment_a_stage_leaves_no_partial_output(stage: str, folde
     start = time.monotonic()
     run(*words(stage), cwd=folder)
     duration = time.monotonic() - start
-    for _ in range(3):
+    for _ in range(5):
         remove_outputs(stage, folder)
         process = subprocess.Popen(
             words(stage), cwd=folder, env=environment(), stderr=subprocess.DEVNULL
         )
-        time.sleep(moments.uniform(0.7, 1) * duration)  # before, it imports
+        time.sleep(moments.uniform(0.5, 1) * duration)
         process.kill()
         process.wait()
         assert outputs(stage, folder).items() <= whole.items()
