@@ -169,7 +169,7 @@ def test_results_are_those_of_threads_although_a_process_and_a_node_die(
     with training(zoo, cluster):
         workers()[0].kill()
         time.sleep(5)
-        assert cluster.other
+        assert cluster.other and "\n8 of " not in said(zoo)
         Cluster.kill(cluster.other)
     assert "\n8 of 8 runs done, 0 of them failed; running: none\n" in said(zoo)
     assert results(zoo) == results(by_threads)
