@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from cifar2.data import dataset
@@ -102,9 +101,9 @@ def test_json_has_every_probability(finished: Path, bird: Path) -> None:
 
 
 def test_options_reach_the_network(finished: Path, tmp_path: Path) -> None:
-    path = tmp_path / "noise.png"
-    noise = torch.randint(256, (32, 96, 3), dtype=torch.uint8).numpy()
-    Image.fromarray(noise).save(path)
+    path = tmp_path / "from-black-to-white.png"
+    gradient = Image.linear_gradient("L").transpose(Image.Transpose.ROTATE_90)
+    gradient.resize((96, 32)).convert("RGB").save(path)
     answers = {predict(finished, path, "--fit", fit) for fit in ("crop", "pad", "stretch")}
     assert len(answers) == 3
     assert predict(finished, path, "--mirror") not in answers

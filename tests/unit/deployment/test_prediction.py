@@ -19,7 +19,6 @@ CARD = Card("net", {}, ["airplane", "bird", "cat"], "cifar10")
 
 @pytest.fixture
 def network() -> torch.nn.Module:
-    torch.manual_seed(0)
     return get_model("netdropout", 3)
 
 

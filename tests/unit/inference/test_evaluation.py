@@ -30,7 +30,6 @@ def test_network_sees_at_most_a_hundred_images_at_a_time() -> None:
 
 
 def test_network_is_used_and_left_in_evaluation_mode() -> None:
-    torch.manual_seed(0)
     model, images = get_model("net1").train(), some_images(20)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     first = evaluation.predict(model, images, mirror=False)
@@ -46,7 +45,6 @@ def test_no_gradient_is_kept(mirror: bool) -> None:
 
 
 def test_mirrored_evaluation_is_the_mean_over_an_image_and_its_mirror_image() -> None:
-    torch.manual_seed(0)
     images = some_images(150)
     model = get_model("netbn")
     both = evaluation.predict(model, images, mirror=True)

@@ -18,7 +18,6 @@ def logits(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def test_evaluation_averages_the_classes_over_the_rotations() -> None:
-    torch.manual_seed(0)
     model = get_model("airbench", 3).eval()
     images = torch.randn(5, 3, 32, 32)
     # By 0, 90, 180 and 270 degrees, anticlockwise.
@@ -28,7 +27,6 @@ def test_evaluation_averages_the_classes_over_the_rotations() -> None:
 
 
 def test_upright_answer_is_that_to_the_image_as_it_is() -> None:
-    torch.manual_seed(0)
     model = get_model("airbench", 3).eval()
     images = torch.randn(5, 3, 32, 32)
     seen = evaluation.predict(model, images, mirror=False, upright=True)
@@ -36,7 +34,6 @@ def test_upright_answer_is_that_to_the_image_as_it_is() -> None:
 
 
 def test_training_loss_is_that_of_the_pair_of_class_and_rotation() -> None:
-    torch.manual_seed(0)
     model = get_model("airbench", 3).train()
     images, labels = torch.randn(8, 3, 32, 32), torch.arange(8) % 3
     a, b, c, d = images.split(2)

@@ -40,7 +40,6 @@ def test_state_dict_of_a_reader_s_network_loads_and_gives_the_same() -> None:
 
 @pytest.mark.parametrize("name", ["netdropout", "net1"])
 def test_dropout_is_active_in_training_only(name: str) -> None:
-    torch.manual_seed(0)
     model = get_model(name, dropout=0.5)
     images = torch.randn(4, 3, 32, 32)
     assert not torch.equal(model.train()(images), model(images))
@@ -49,7 +48,6 @@ def test_dropout_is_active_in_training_only(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["netdropout", "net1"])
 def test_dropout_drops_whole_channels_with_the_given_probability(name: str) -> None:
-    torch.manual_seed(0)
     model = get_model(name, n_chans1=512, dropout=0.75).train()
     seen: list[Tensor] = []
     for layer in ("conv1_dropout", "conv2_dropout"):
@@ -91,7 +89,6 @@ def test_shared_residual_blocks_have_the_state_dict_of_separate_ones() -> None:
 
 
 def test_residual_blocks_start_as_in_the_book() -> None:
-    torch.manual_seed(0)
     block = get_model("netresdeep").get_submodule("resblocks.3")
     assert (block.get_parameter("batch_norm.weight") == 0.5).all()
     assert (block.get_parameter("batch_norm.bias") == 0).all()

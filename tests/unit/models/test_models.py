@@ -150,7 +150,6 @@ def test_weights_are_drawn_from_the_global_generator() -> None:
 @pytest.mark.parametrize("name", [network.__name__.lower() for network in chapter.NETS])
 def test_state_dict_of_the_book_s_form_loads_and_gives_the_same(name: str) -> None:
     """The book's networks have torch's own convolution, and pool behind the activation."""
-    torch.manual_seed(0)
     theirs, ours = chapter.get_model(name).double(), get_model(name).double()
     ours.load_state_dict(theirs.state_dict(), strict=True)
     images = torch.randn(3, 3, 32, 32, dtype=torch.float64)
@@ -167,7 +166,6 @@ def test_state_dict_of_the_book_s_form_loads_and_gives_the_same(name: str) -> No
 
 @pytest.mark.parametrize(("kernel_size", "padding"), [(1, 0), (3, 1), (5, 2)])
 def test_convolution_is_torch_s_own(kernel_size: int, padding: int) -> None:
-    torch.manual_seed(0)
     ours = Conv2d(3, 5, kernel_size).double()
     theirs = nn.Conv2d(3, 5, kernel_size, padding=padding).double()
     theirs.load_state_dict(ours.state_dict(), strict=True)
