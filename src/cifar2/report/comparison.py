@@ -45,7 +45,7 @@ def differences(
     positives were counted with pairs of equal variants, 400 trials each, on 2,000 images. With
     three seeds that agree on 93% of the images and have a spread of 0.004 to 0.01, 1% to 7% of the
     pairs were called different. With three seeds whose networks differ only in overall accuracy, by
-    0.008 or 0.02, it was 14% or 15%; with five such seeds, 8%.
+    0.008 or 0.02, it was 14% or 15%; with five such seeds, 8%; with ten, 7% or 8%.
 
     Args:
         correct: for each variant, whether each seed's network was right on each image, bool [seeds,
