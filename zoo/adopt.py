@@ -218,7 +218,7 @@ def _is_as_recorded(stage: PipelineStage | None) -> bool:
 
 def _by_variant(names: list[str], refused: dict[str, str]) -> dict[str, list[str]]:
     variants: dict[str, list[str]] = {}
-    for name in sorted(names):
+    for name in names:
         if name not in refused:
             variants.setdefault(name.rpartition("-")[0] or name, []).append(name)
     return variants
