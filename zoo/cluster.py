@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ray import ObjectRef
 
 KERNELS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")  # these hold a CPU to older instructions
+# A run that asks for no GPU sees none. Otherwise Ray shows it all of them, and `auto` takes one.
+HIDE = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 RETRIES = 3  # after a process or a machine died
 GPU_SHARE = 0.25  # of a GPU, for a run on one: the networks are small
 LARGE = 100_000  # bytes; a larger input goes to each machine once, not with each run
@@ -52,7 +54,7 @@ def on_cluster(address: str, verify: int) -> Executor:
         ) from error
 
     def execute(wanted: list[Task], code: Path) -> Progress:
-        with _connected(address, code) as nodes:
+        with connected(address, code) as nodes:
             if verify and len(nodes) < 2:
                 raise UserError("--verify: the cluster has only one machine")
             twice = {task.name for task in random.sample(wanted, min(verify, len(wanted)))}
@@ -83,7 +85,7 @@ def on_cluster(address: str, verify: int) -> Executor:
 
 
 @contextlib.contextmanager
-def _connected(address: str, code: Path) -> Iterator[dict[str, dict[str, float]]]:
+def connected(address: str, code: Path) -> Iterator[dict[str, dict[str, float]]]:
     """Connect to a cluster; yield what its machines have, by their IDs.
 
     Raises:
@@ -98,7 +100,7 @@ def _connected(address: str, code: Path) -> Iterator[dict[str, dict[str, float]]
     try:
         context = ray.init(
             address,
-            runtime_env={"working_dir": str(code), "env_vars": pinned},
+            runtime_env={"working_dir": str(code), "env_vars": HIDE | pinned},
             log_to_driver=False,
             logging_level=logging.ERROR,
         )

@@ -1,6 +1,8 @@
 """The zoo on a Ray cluster of two nodes on this machine: the same results, whatever dies."""
 
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +19,8 @@ import pytest
 import yaml
 
 from tests.commands.test_zoo import commit, locked_runs, short_copy, write_zoo
-from tests.conftest import contents, copy_clone, environment, ray_alone, run
+from tests.conftest import ROOT, contents, copy_clone, environment, ray_alone, run
+from zoo.cluster import connected
 
 pytest.importorskip("ray", reason="it takes the extra `cluster`")
 if sys.platform != "linux":
@@ -209,6 +212,19 @@ def test_two_machines_that_agree_and_two_that_do_not(zoo: Path, cluster: Cluster
     assert not (zoo / "zoo/models/net-1").exists()
     told = run(*command(cluster, "--verify", "2"), cwd=zoo, env=old)
     assert "\n2 of 2 runs done, 0 of them failed; running: none\n" in told
+
+
+def test_a_run_sees_a_gpu_only_if_it_asks_for_one(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an empty list of GPUs, a program sees none. Without a list, it sees all."""
+    import ray
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    (tmp_path / "zoo").mkdir()
+    shutil.copy(ROOT / "zoo" / "work.py", tmp_path / "zoo")
+    with connected(cluster.address, tmp_path):
+        assert ray.get(ray.remote(os.getenv).remote("CUDA_VISIBLE_DEVICES")) == ""
 
 
 def test_a_machine_with_another_version_is_refused(
