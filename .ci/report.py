@@ -35,16 +35,19 @@ def main() -> None:
     for path in METRICS:
         committed = dict(numbers(json.loads(output("git", "show", f"HEAD:{path}"))))
         for name, here in numbers(json.loads(Path(path).read_bytes())):
-            before = committed.get(name)
+            before = committed.pop(name, None)
             if before is None:
                 too_far = True
                 print(f"| {name} | - | {here} | | **not committed** |")
                 continue
             allowed = next((each for key, each in TOLERANCE.items() if key in name), 0)
-            far = abs(here - before) > allowed
+            far = not abs(here - before) <= allowed  # also for what is not a number
             too_far |= far
             remark = f"**more than {allowed}**" if far else ""
             print(f"| {name} | {before} | {here} | {here - before:+.4f} | {remark} |")
+        for name, before in committed.items():
+            too_far = True
+            print(f"| {name} | {before} | - | | **not made here** |")
     if arguments.pictures:
         print("\n## Committed pictures\n")
         for path in PICTURES:

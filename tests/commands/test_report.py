@@ -1,6 +1,7 @@
 """What the summary of a pull request says."""
 
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -52,3 +53,14 @@ def test_a_committed_change_is_shown_beside_the_base(fresh: Path) -> None:
     run("git", "commit", "--quiet", "--all", "--message=other metrics", cwd=fresh)
     said = report(fresh)
     assert re.search(r"^\| metrics/accuracy.json +\| val.loss .* 0\.25 +\|$", said, re.MULTILINE)
+
+
+def test_a_metric_that_is_no_number_or_missing_fails(fresh: Path) -> None:
+    change(fresh, "val", "loss", math.nan)
+    path = fresh / "metrics" / "calibration.json"
+    path.write_text(json.dumps({"temperature": 1.0}))
+    said = report(fresh, status=1)
+    assert re.search(r"^\| val\.loss .* nan .*more than 0\.05", said, re.MULTILINE), said
+    assert re.search(
+        r"^\| .*ece \| \S+ \| - \| \| \*\*not made here\*\* \|$", said, re.MULTILINE
+    ), said
