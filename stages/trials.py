@@ -16,6 +16,9 @@ def main(zoo: Path, settings: Path, runs: Path, results: Path, pairs: Path) -> N
     trials = variants.load(zoo).trials
     found = summary.finished_runs(settings, runs, dict.fromkeys(trials.variants, trials.seeds))
     whole = {name: each for name, each in found.items() if len(each) == len(trials.seeds)}
+    if whole:
+        for seed in trials.seeds:  # or there is an error: all trials are on the same fold
+            summary.data_of({name: {seed: each[seed]} for name, each in whole.items()})
 
     files.write(results, summary.trials_table(whole).encode())
     on_folds = {name: [summary.right(run) for run in each.values()] for name, each in whole.items()}

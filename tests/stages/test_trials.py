@@ -7,6 +7,7 @@ import pytest
 import trials as trials_stage
 import yaml
 
+from cifar2.errors import UserError
 from tests.stages.test_compare import ZOO, write_run
 
 
@@ -52,6 +53,12 @@ def test_pairs_are_of_the_trials_over_all_their_images(zoo: Path) -> None:
     assert head == "a,b,difference,low,high,real"
     (row,) = rows
     assert row.startswith("baseline,width,-0.20000,")
+
+
+def test_trials_on_other_images_are_an_error(zoo: Path) -> None:
+    write_run(zoo, "width-2", right=10, classes=("cat", "dog"))
+    with pytest.raises(UserError, match="width-2 was not measured on the images of the others"):
+        compare(zoo)
 
 
 def test_zoo_without_finished_trials_has_empty_tables(zoo: Path) -> None:
