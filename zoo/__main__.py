@@ -41,6 +41,8 @@ def main() -> None:
         parser.error(f"--jobs: {arguments.jobs} is not allowed, at least 1")
     if arguments.command == "train" and arguments.verify and not arguments.cluster:
         parser.error("--verify: it takes a cluster, --cluster ADDRESS")
+    if arguments.command == "train" and arguments.verify < 0:
+        parser.error(f"--verify: {arguments.verify} is not allowed, at least 0")
     try:
         if arguments.command == "show":
             print(command(arguments.variant))

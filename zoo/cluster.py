@@ -75,9 +75,15 @@ def on_cluster(address: str, verify: int) -> Executor:
                     task, before = running.pop(ref)
                     returned = _get(ref)
                     if task.name in twice and not before and not returned.failure:
-                        others = [node for node in nodes if node != returned.node]
-                        running[_submit(task, inputs, random.choice(others))] = task, returned
-                        continue
+                        others = [
+                            node
+                            for node, machine in nodes.items()
+                            if node != returned.node and not _lack(task, [machine])
+                        ]
+                        if others:
+                            running[_submit(task, inputs, random.choice(others))] = task, returned
+                            continue
+                        _say_unverified(task, "no other machine has what it takes")
                     ended.append((task.name, _received(task, returned, before)))
                 yield ended, sorted({task.name for task, _ in running.values()})
 
@@ -131,8 +137,11 @@ def connected(address: str, code: Path) -> Iterator[dict[str, dict[str, float]]]
             for node in nodes
         }
         for node, ref in found.items():
-            theirs = ray.get(ref)
             place = nodes[node]["NodeManagerAddress"]
+            try:
+                theirs = ray.get(ref)
+            except ray.exceptions.RayError as error:
+                raise UserError(f"--cluster: {place}: {first_line(error)}") from error
             for name, ours in versions().items():
                 if theirs[name] != ours:
                     raise UserError(
@@ -221,12 +230,21 @@ def _get(ref: ObjectRef[Returned]) -> Returned:
         return ray.get(ref)
     except ray.exceptions.RayTaskError:
         raise  # a fault of ours
+    except ray.exceptions.TaskUnschedulableError as error:
+        return Returned("", "", b"", {}, {}, first_line(error))
     except ray.exceptions.RayError as error:
         return Returned("", "", b"", {}, {}, f"{first_line(error)} (tried {RETRIES + 1} times)")
 
 
+def _say_unverified(task: Task, reason: str) -> None:
+    print(f"zoo: {task.name}: done on one machine only: {reason}", file=sys.stderr)
+
+
 def _received(task: Task, returned: Returned, before: Returned | None) -> str:
     """Keep what a worker returned, if it is whole; return what is wrong with it, or ""."""
+    if before and returned.failure:
+        _say_unverified(task, returned.failure)
+        returned, before = before, None
     FOLDER.mkdir(parents=True, exist_ok=True)
     place = f"On {returned.address}\n".encode()
     log_of(FOLDER, task.name).write_bytes(place + returned.log)

@@ -136,7 +136,12 @@ def do_elsewhere(
 
 def versions() -> dict[str, str]:
     """Return the versions of what decides the bytes of results beside code, data and settings."""
-    builds = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    builds = {}
+    for name in LIBRARIES:
+        try:
+            builds[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            builds[name] = "(none)"
     # Without "+cpu": on a CPU, builds for other GPUs do the same.
     return {"Python": platform.python_version()} | {
         name: build.partition("+")[0] for name, build in builds.items()

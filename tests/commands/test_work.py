@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from zoo import cluster
-from zoo.work import Failed, Returned, Task, do, log_of, md5
+import zoo.work
+from zoo import cluster, train
+from zoo.work import Failed, Returned, Task, do, log_of, md5, versions
 
 COPY = "python -c \"import shutil; shutil.copy('settings.yaml', 'model.pt')\""
 
@@ -55,6 +56,25 @@ def test_a_result_that_was_damaged_on_its_way_is_refused(
     sent = Returned("id", "10.0.0.7", b"", {path: b"weights"}, {path: md5(b"Weights")}, "")
     refused = cluster._received(Task("net-1", [], {}, [path]), sent, None)
     assert refused == "what 10.0.0.7 sent was damaged on its way"
+
+
+def test_a_result_is_kept_if_the_machine_that_was_to_verify_it_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cluster, "FOLDER", tmp_path)
+    monkeypatch.setattr(train, "FOLDER", tmp_path)
+    monkeypatch.setattr(train, "ZOO", tmp_path)
+    path, weights = "models/net-1/model.pt", b"weights"
+    sent = Returned("id", "10.0.0.7", b"", {path: weights}, {path: md5(weights)}, "")
+    lost = Returned("", "", b"", {}, {}, "the node died")
+    assert cluster._received(Task("net-1", [], {}, [path]), lost, sent) == ""
+    assert (tmp_path / path).read_bytes() == weights
+    assert capsys.readouterr().err == "zoo: net-1: done on one machine only: the node died\n"
+
+
+def test_a_machine_without_a_library_has_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo.work, "LIBRARIES", ("torch", "no-such-library"))
+    assert versions()["no-such-library"] == "(none)"
 
 
 @pytest.mark.parametrize(
