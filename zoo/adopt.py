@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from zoo.project import ROOT, changed, dvc, make_data, opened, record, runs
+from zoo.project import ROOT, changed, compose, dvc, make_data, opened, record, runs
 from zoo.work import Failed, Files, call, files_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ Trainings = dict[str, Training]  # by run of the zoo, or MAIN
 
 def adopt() -> int:
     """Record the present code where it gives the recorded bytes; return the exit status."""
-    dvc("repro", "--quiet", "--single-item", "compose")
+    compose()
     with opened(ROOT) as main, opened() as zoo:
         left = _outdated_trainings(main, zoo)
     if not left:

@@ -7,14 +7,17 @@ import functools
 import hashlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dvc.dvcfile import Lockfile
 from dvc.repo import Repo
 
+from cifar2 import variants
 from zoo.work import Task
 
 if TYPE_CHECKING:
@@ -33,6 +36,16 @@ def dvc(*words: str, cwd: Path = ZOO) -> None:
     """Run DVC; exit if it fails."""
     if subprocess.call(["dvc", *words], cwd=cwd):
         sys.exit(1)
+
+
+def compose() -> None:
+    """Write the settings of each run.
+
+    Raises:
+        UserError: if zoo/params.yaml is wrong. DVC, when it is quiet, would fail and say nothing.
+    """
+    variants.load(ZOO / "params.yaml")
+    dvc("repro", "--quiet", "--single-item", "compose")
 
 
 def make_data(stages: Iterable[PipelineStage]) -> None:
@@ -65,7 +78,7 @@ def changed(stages: Iterable[PipelineStage]) -> list[PipelineStage]:
     """Return the stages whose results are not of the present code, settings and data.
 
     Data and checkpoints that are missing, as in a fresh clone, make no stage outdated, because the
-    results are in Git.
+    results are in Git. A result that is missing there does.
     """
     return [stage for stage in stages if _is_changed(stage)]
 
@@ -73,10 +86,12 @@ def changed(stages: Iterable[PipelineStage]) -> list[PipelineStage]:
 def _is_changed(stage: PipelineStage) -> bool:
     # As `stage.changed(allow_missing=True)`, which also writes a lock file three times.
     missing = ("deleted", "not in cache")
-    return stage.changed_stage() or any(
-        state not in missing
-        for item in (*stage.deps, *stage.outs)
-        for state in item.status().values()
+    in_cache = [*stage.deps, *(out for out in stage.outs if out.use_cache)]
+    in_git = [out for out in stage.outs if not out.use_cache]
+    return (
+        stage.changed_stage()
+        or any(state not in missing for item in in_cache for state in item.status().values())
+        or any(out.status() for out in in_git)
     )
 
 
@@ -100,7 +115,7 @@ def _to_do(every: list[PipelineStage], outdated: list[PipelineStage]) -> list[Pi
         with training.repo.lock:
             training.checkout(allow_missing=True)
             if not training.changed():
-                return outdated
+                return every[1:]  # all, because some read what others write
     return every
 
 
@@ -148,4 +163,13 @@ def record(stages: list[PipelineStage], allow_missing: bool = False) -> None:
         for stage in stages:
             stage.save(allow_missing=allow_missing, run_cache=not allow_missing)
             stage.commit(allow_missing=allow_missing)
-        file.dump_stages(stages, update_pipeline=False)
+        # DVC writes a lock file in place. If it were stopped, what it has written would look like a
+        # whole lock file, and the other runs would be lost.
+        lock_file = Path(file.path).with_suffix(".lock")
+        copy = Lockfile(repo, str(lock_file.with_name(f".{lock_file.name}.part")))
+        if lock_file.exists():
+            shutil.copyfile(lock_file, copy.path)
+        copy.dump_stages(stages)
+        os.replace(copy.path, lock_file)
+        repo.scm_context.files_to_track.discard(copy.relpath)
+        repo.scm_context.track_file(lock_file.name)

@@ -26,6 +26,7 @@ from zoo.project import (
     ROOT,
     SCRATCH,
     ZOO,
+    compose,
     dvc,
     hash_of,
     make_data,
@@ -63,7 +64,7 @@ def train(execute: Executor) -> int:
 
 
 def _train(execute: Executor) -> int:
-    dvc("repro", "--quiet", "--single-item", "compose")
+    compose()
     code = _copy_of_code()
     with opened() as repo:
         _record_finished(repo)  # by a command that was killed

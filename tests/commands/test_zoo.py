@@ -269,9 +269,19 @@ def test_results_are_verified_on_a_cluster_alone() -> None:
     assert said.splitlines()[-1] == "zoo: error: --verify: it takes a cluster, --cluster ADDRESS"
 
 
-def test_the_number_of_jobs_is_at_least_one() -> None:
+def test_numbers_that_are_too_small_are_refused() -> None:
     said = run("python", "-m", "zoo", "train", "--jobs", "0", cwd=ROOT, status=2)
     assert said.splitlines()[-1] == "zoo: error: --jobs: 0 is not allowed, at least 1"
+    words = ["train", "--cluster", "auto", "--verify", "-1"]
+    said = run("python", "-m", "zoo", *words, cwd=ROOT, status=2)
+    assert said.splitlines()[-1] == "zoo: error: --verify: -1 is not allowed, at least 0"
+
+
+@pytest.mark.parametrize("command", ["train", "adopt"])
+def test_settings_that_are_no_yaml_are_one_line(command: str, zoo: Path) -> None:
+    (zoo / "zoo" / "params.yaml").write_text("quick: [")
+    said = run("python", "-m", "zoo", command, cwd=zoo, status=1)
+    assert re.fullmatch(r"zoo: .*params\.yaml: .*\n", said), said
 
 
 # python -m zoo adopt
