@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import psutil
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 # The zoo's stages as `python -m zoo train` names them, with commands that take no time.
@@ -29,8 +30,8 @@ stages:
         cache: false
   train_quick:
     matrix:
-      variant: [constant]
-      seed: ${seeds}
+      variant: ${quick.variants}
+      seed: ${quick.seeds}
     cmd: mkdir -p models/${key} && cp settings/${key}.yaml models/${key}/model.pt
     deps:
     - settings/${key}.yaml
@@ -79,7 +80,11 @@ def project(folder: Path, count: int) -> None:
     (folder / "settings").mkdir()
     for seed in range(count):
         (folder / "settings" / f"constant-{seed}.yaml").write_text(f"seed: {seed}\n")
-    (folder / "zoo" / "params.yaml").write_text(json.dumps({"seeds": list(range(count))}))
+    zoo = yaml.safe_load((ROOT / "zoo" / "params.yaml").read_bytes()) | {"neither": []}
+    for group in ("quick", "middle", "slow", "ten_classes", "trials"):
+        zoo[group] |= {"seeds": [], "variants": {}}
+    zoo["quick"] = {"seeds": list(range(count)), "variants": {"constant": {}}}
+    (folder / "zoo" / "params.yaml").write_text(json.dumps(zoo))
 
 
 def train(folder: Path) -> tuple[float, float]:
