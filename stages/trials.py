@@ -17,7 +17,7 @@ def main(zoo: Path, settings: Path, runs: Path, results: Path, pairs: Path) -> N
     found = summary.finished_runs(settings, runs, dict.fromkeys(trials.variants, trials.seeds))
     whole = {name: each for name, each in found.items() if len(each) == len(trials.seeds)}
     if whole:
-        for seed in trials.seeds:  # or there is an error: all trials are on the same fold
+        for seed in trials.seeds:  # an error, if its trials are not on the same images
             summary.data_of({name: {seed: each[seed]} for name, each in whole.items()})
 
     files.write(results, summary.trials_table(whole).encode())

@@ -128,6 +128,8 @@ def _change_beside_code(training: Training) -> str:
             if _is_data(dep.def_path) and dep.status():
                 return f"its data changed: {dep.def_path}"
         for out in stage.outs:
+            if not out.exists and not out.use_cache:
+                return f"its result is missing: {out.def_path}"
             if out.exists and out.changed_checksum():
                 return f"its result is not the recorded one: {out.def_path}"
     return ""

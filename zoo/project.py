@@ -78,7 +78,7 @@ def changed(stages: Iterable[PipelineStage]) -> list[PipelineStage]:
     """Return the stages whose results are not of the present code, settings and data.
 
     Data and checkpoints that are missing, as in a fresh clone, make no stage outdated, because the
-    results are in Git. A result that is missing there does.
+    results are in Git. A missing result makes its stage outdated.
     """
     return [stage for stage in stages if _is_changed(stage)]
 

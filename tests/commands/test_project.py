@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.conftest import run
+from zoo.adopt import Training, _change_beside_code
 from zoo.project import opened, outdated, record, runs, tasks
 
 COPY = "python -c \"import shutil; shutil.copy('{}-${{item.seed}}', '{}-${{item.seed}}')\""
@@ -61,6 +62,16 @@ def test_a_missing_result_is_made_again_and_a_missing_checkpoint_is_not(project:
     (project / "model-2").unlink()
     (project / "accuracy-2").unlink()
     assert to_do(project) == {"2": ["evaluate@2", "draw@2"]}
+
+
+def test_a_run_whose_result_is_missing_is_not_adopted(project: Path) -> None:
+    (project / "model-1").unlink()
+    (project / "accuracy-2").unlink()
+    with opened(project) as repo:
+        reasons = [
+            _change_beside_code(Training(".", [], stages, stages)) for stages in runs(repo).values()
+        ]
+    assert reasons == ["", "its result is missing: accuracy-2"]
 
 
 def test_lock_file_is_whole_although_its_writing_was_stopped(
