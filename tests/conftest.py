@@ -1,17 +1,21 @@
 """How tests run commands: in an empty folder, beside finished results, or in a clone."""
 
 import contextlib
+import io
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 import yaml
@@ -45,19 +49,49 @@ def run(
     env: dict[str, str] | None = None,
     timeout: float = 600,
 ) -> str:
-    """Run a command; return what it printed, stdout and stderr; check its exit status."""
-    done = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        env=environment(**(env or {})),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=timeout,
-    )
-    assert done.returncode == status, done.stdout
-    return done.stdout
+    """Run a command; return what it printed, stdout and stderr; check its exit status.
+
+    It prints into a file, for at the end of a pipe this would wait for the processes that the
+    command leaves in the background, too.
+    """
+    with tempfile.TemporaryFile() as output:
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=cwd,
+            env=environment(**(env or {})),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+        )
+        output.seek(0)
+        said = io.TextIOWrapper(output).read()
+    assert done.returncode == status, said
+    return said
+
+
+def wait_for_queue(clone: Path) -> str:
+    """Wait until no experiment is queued or runs, and no worker either; return DVC's list of them.
+
+    DVC's workers end ten seconds after the last experiment. Two that start in the same millisecond
+    may overwrite each other's entry in the file that DVC sends its orders by; the one that is not
+    there any more would wait forever.
+    """
+    for _ in range(300):
+        status = run("dvc", "queue", "status", cwd=clone)
+        if not re.search("Queued|Running", status):
+            break
+        time.sleep(1)
+    else:
+        raise AssertionError(f"an experiment doesn't end:\n{status}")
+    workers = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):  # it may have ended meanwhile
+            if "queue-worker" in process.cmdline() and clone.samefile(process.cwd()):
+                workers.append(process)
+    for process in psutil.wait_procs(workers, timeout=30)[1]:
+        process.kill()
+    return status
 
 
 def words(stage: str) -> list[str]:

@@ -22,14 +22,3 @@ def experiment(clone: Path, *words: str, status: int = 0) -> str:
     """Run `dvc exp run`; a word without a dash is a setting."""
     options = [[word] if word.startswith("-") else ["-S", word] for word in words]
     return run("dvc", "exp", "run", *itertools.chain(*options), cwd=clone, status=status)
-
-
-def wait_for_queue(clone: Path) -> str:
-    """Wait until no queued experiment is left to run; return the status of all."""
-    status = ""
-    for _ in range(300):
-        status = run("dvc", "queue", "status", cwd=clone)
-        if not re.search("Queued|Running", status):
-            break
-        run("sleep", "1", cwd=clone)
-    return status

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.commands.conftest import experiment, metrics, stages_run, wait_for_queue
-from tests.conftest import STAGES, environment, run, write
+from tests.commands.conftest import experiment, metrics, stages_run
+from tests.conftest import STAGES, environment, run, wait_for_queue, write
 
 
 def test_learning_rate_runs_the_stages_that_read_it(tidy: Path) -> None:

@@ -1,7 +1,6 @@
 """Every command in README.md and docs/, typed in a clone."""
 
 import contextlib
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import yaml
 
 from pages import figures
-from tests.conftest import copy_clone, environment, ray_alone, run
+from tests.conftest import copy_clone, ray_alone, run, wait_for_queue
 from tests.pages.blocks import Block, agrees, blocks, commands
 
 END = "the command ended with status"  # printed after each command, to tell their outputs apart
@@ -54,24 +53,16 @@ def check(block: Block, folder: Path, place: str) -> None:
     typed = commands(block.text) if block.kind == "console" else [("python - <<'END'", "")]
     script = block.text + "END\n" if block.kind == "python" else ""
     lines = [f"{command}\n{script}status=$?; echo; echo {END} $status\n" for command, _ in typed]
-    env = environment(
+    env = {
         # `make` takes this environment as it is.
-        VENV=str(Path(sys.prefix)),
-        MAKEFLAGS=" -- STAMP=Makefile",
-        PYTHONPATH="src",
-        COLUMNS="100",
-    )
-    done = subprocess.run(
-        ["bash", "-c", "".join(lines)],
-        cwd=folder,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=1200,
-    )
-    rest = done.stdout
+        "VENV": str(Path(sys.prefix)),
+        "MAKEFLAGS": " -- STAMP=Makefile",
+        "PYTHONPATH": "src",
+        "COLUMNS": "100",
+    }
+    rest = run("bash", "-c", "".join(lines), cwd=folder, env=env, timeout=1200)
+    if "dvc queue start" in block.text:
+        wait_for_queue(folder)
     for command, shown in typed:
         said, _, rest = rest.partition(END)
         status, _, rest = rest.partition("\n")
