@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.commands.test_zoo import commit, locked_runs, short_copy, write_zoo
-from tests.conftest import ROOT, contents, copy_clone, environment, ray_alone, run
+from tests.conftest import ROOT, contents, copy_clone, environment, ray_alone, run, wait_for
 from zoo.cluster import connected
 
 pytest.importorskip("ray", reason="it takes the extra `cluster`")
@@ -57,9 +57,8 @@ class Cluster:
                 ["ray", "start", "--block", "--num-cpus=1", "--disable-usage-stats", *options],
                 env=environment(**variables), stdout=file, stderr=file, start_new_session=True,
             )  # fmt: skip
-        while "Ray runtime started" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
+        wait_for(lambda: "Ray runtime started" in log.read_text() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
         return process
 
     @staticmethod
@@ -138,9 +137,8 @@ def training(clone: Path, cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]
         process = subprocess.Popen(
             command(cluster), cwd=clone, env=environment(), stdout=file, stderr=file
         )
-    while "\n2 of " not in said(clone):
-        assert process.poll() is None, said(clone)
-        time.sleep(0.1)
+    wait_for(lambda: "\n2 of " in said(clone) or process.poll() is not None, 600)
+    assert process.poll() is None, said(clone)
     yield process
     process.wait(timeout=600)
 
@@ -170,6 +168,7 @@ def test_results_are_those_of_threads_although_a_process_and_a_node_die(
 ) -> None:
     cluster.start_other()
     with training(zoo, cluster):
+        wait_for(workers)  # each may be between two runs
         workers()[0].kill()
         time.sleep(5)
         assert cluster.other and "\n8 of " not in said(zoo)

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import yaml
 from filelock import FileLock
 
 from tests.commands.conftest import stages_run
-from tests.conftest import ROOT, copy_clone, copy_project, environment, run
+from tests.conftest import ROOT, copy_clone, copy_project, environment, run, wait_for
 
 pytestmark = pytest.mark.slow
 NONE: dict[str, Any] = {"seeds": [], "variants": {}}
@@ -243,9 +242,7 @@ def test_a_stopped_zoo_continues(zoo: Path) -> None:
         stdout=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     log = zoo / "zoo" / ".dvc" / "tmp" / "zoo" / "long-1.log"
-    while not (log.exists() and "epoch 1/12" in log.read_text()):
-        assert process.poll() is None
-        time.sleep(0.05)
+    wait_for(lambda: log.exists() and "epoch 1/12" in log.read_text())
     os.killpg(process.pid, signal.SIGINT)  # as the terminal does
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT

@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 import train as train_stage
 
-from tests.conftest import ROOT, contents, environment, write
+from tests.conftest import ROOT, contents, environment, wait_for, write
 from tests.stages.conftest import tiny_data
 
 EPOCHS = 60
@@ -77,13 +76,6 @@ def finish(folder: Path, out: str) -> str:
 
 def same_as_undisturbed(folder: Path, out: str = "out") -> bool:
     return contents(folder / out) == contents(folder / "undisturbed")
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def written(folder: Path, pattern: str, since: float) -> bool:
