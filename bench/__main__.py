@@ -30,14 +30,13 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stages"))
 
-import _stage  # puts this project's library first on the path
-import compose
+import compose  # as every stage, it puts this project's library first on the path
 import evaluate
 import train as train_stage
 
 from bench import chapter
 from bench.machine import cpu
-from cifar2 import models, params
+from cifar2 import models, openmp, params
 from cifar2.data import dataset
 from cifar2.inference import device, evaluation
 from cifar2.training import loop, series
@@ -475,8 +474,8 @@ def neighbours(names: list[str], threads: int) -> dict[str, Any]:
     section("an epoch of 20 steps beside other work: before and after, in ms; how many times alone")
     print(f"{'model':<11} {'alone':>17} {'busy process':>22} {'another training':>24} {'cost':>6}")
     environments = {
-        "before": {name: "" for name in _stage.OPENMP},
-        "after": _stage.OPENMP,
+        "before": {name: "" for name in openmp.SLEEPING},
+        "after": openmp.SLEEPING,
     }
     result: dict[str, Any] = {}
     for name in names:

@@ -20,20 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 import psutil
 
+from cifar2 import openmp
 from cifar2.errors import FileError, MissingFile, UserError
 
 # Not every system has all of them.
 STOP_SIGNALS = [each for each in signal.Signals if each.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 
-# OpenMP reads these when torch is imported. With fewer threads than PyTorch was told, it hangs, or
-# its results are silently wrong; `train.threads` is the way to have fewer.
-for variable in ("OMP_DYNAMIC", "OMP_THREAD_LIMIT"):
-    os.environ.pop(variable, None)
-# By default its threads spin while they wait for each other, which takes the time of whatever else
-# runs, and of each other. To sleep instead costs some speed on an idle machine (bench/README.md).
-OPENMP = {"OMP_WAIT_POLICY": "PASSIVE"}
-if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
-    os.environ.update(OPENMP)
+openmp.prepare()  # a stage imports this module before torch
 
 
 class Stopped(KeyboardInterrupt):

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from cifar2 import files
+from cifar2 import files, openmp
 from cifar2.errors import FileError, MissingFile, UserError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Asked(NamedTuple):
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 2 after a line on stderr for what the user can put right."""
     arguments = _parser().parse_args(words)
+    openmp.prepare()
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()

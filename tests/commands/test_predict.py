@@ -187,6 +187,20 @@ def test_reader_that_ends_early(finished: Path, bird: Path) -> None:
     assert said.count("\n") == 1
 
 
+def test_threads_of_openmp_do_not_spin_unless_the_user_says_so(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenMP reads the variable when torch is imported."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    (tmp_path / "torch.py").write_text(
+        "import os, sys; sys.exit(os.environ.get('OMP_WAIT_POLICY'))"
+    )
+    for env, policy in ({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"):
+        env["PYTHONPATH"] = str(tmp_path)
+        said = run(*CIFAR2, "predict", "a.png", cwd=finished, env=env, status=1)
+        assert said == f"{policy}\n"
+
+
 def test_help_needs_no_torch(finished: Path) -> None:
     code = "import sys, cifar2.__main__ as m; m._parser(); sys.exit('torch' in sys.modules)"
     run(sys.executable, "-c", code, cwd=finished)
