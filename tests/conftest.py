@@ -51,8 +51,8 @@ def run(
 ) -> str:
     """Run a command; return what it printed, stdout and stderr; check its exit status.
 
-    It prints into a file, for at the end of a pipe this would wait for the processes that the
-    command leaves in the background, too.
+    The command prints into a file. With a pipe, this would also wait for the processes that the
+    command leaves in the background.
     """
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(
@@ -71,7 +71,7 @@ def run(
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    """Wait until a condition holds; fail after so many seconds, lest all tests wait forever."""
+    """Wait until a condition holds; fail if it does not within so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -79,11 +79,11 @@ def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
 
 
 def wait_for_queue(clone: Path) -> str:
-    """Wait until no experiment is queued or runs, and no worker either; return DVC's list of them.
+    """Wait until all queued experiments and their workers have ended; return DVC's list of both.
 
-    DVC's workers end ten seconds after the last experiment. Two that start in the same millisecond
-    may overwrite each other's entry in the file that DVC sends its orders by; the one that is not
-    there any more would wait forever.
+    DVC has a file of its workers, and tells those in it to end ten seconds after the last
+    experiment. Two that start in the same millisecond may overwrite each other's entry. The one
+    that lost its entry would wait forever, so it is killed.
     """
     for _ in range(300):
         status = run("dvc", "queue", "status", cwd=clone)

@@ -242,7 +242,10 @@ def test_a_stopped_zoo_continues(zoo: Path) -> None:
         stdout=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     log = zoo / "zoo" / ".dvc" / "tmp" / "zoo" / "long-1.log"
-    wait_for(lambda: log.exists() and "epoch 1/12" in log.read_text())
+    wait_for(
+        lambda: (log.exists() and "epoch 1/12" in log.read_text()) or process.poll() is not None
+    )
+    assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)  # as the terminal does
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
