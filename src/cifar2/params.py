@@ -102,15 +102,8 @@ class Model(Group):
     kernel_size: Annotated[Int, Field(ge=1, le=31), AfterValidator(_odd), Unused(1)]
 
     def config(self) -> dict[str, Any]:
-        """Return the settings that the chosen network takes, for `models.get_model`.
-
-        A kernel of 3, which is what every network has by default, is left out, so that the cards of
-        networks from before there was a choice keep their bytes.
-        """
-        config = {key: getattr(self, key) for key in models.config_keys(self.name)}
-        if config.get("kernel_size") == 3:
-            del config["kernel_size"]
-        return config
+        """Return the settings that the chosen network takes, for `models.get_model`."""
+        return {key: getattr(self, key) for key in models.config_keys(self.name)}
 
     def unused(self) -> set[str]:
         """Return the settings that the chosen network does not take."""

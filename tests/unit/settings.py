@@ -3,8 +3,9 @@
 from typing import Any
 
 import yaml
+from torch import nn
 
-from cifar2 import params
+from cifar2 import models, params
 from cifar2.params import Params
 from tests.conftest import ROOT
 
@@ -62,3 +63,9 @@ def plain(**changes: Any) -> Params:
         "augment__crop": 0,
     }
     return settings(**usual | changes)
+
+
+def build(name: str, num_classes: int = 2, **config: Any) -> nn.Module:
+    """Build a network at the defaults of params.yaml, but for `config`."""
+    defaults = settings(model__name=name).model.config()
+    return models.get_model(name, num_classes, **defaults | config)

@@ -1,4 +1,4 @@
-"""A trained network on disk: its weights as a plain state_dict, and a card that describes them."""
+"""A trained network on disk: its weights as a plain state_dict, and how to use them, as JSON."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from cifar2 import files, models
 from cifar2.data import dataset
 from cifar2.errors import FileError, MissingFile
 
+# Not written, so that the files from before there was a choice of kernels keep their bytes.
+UNWRITTEN = {"kernel_size": 3}
 
-class Card(NamedTuple):
+
+class Description(NamedTuple):
     """What it takes to use a network's weights.
 
     name, config: what `models.get_model` was given, beside the number of classes.
@@ -31,45 +34,44 @@ class Card(NamedTuple):
     source: str
 
 
-def save(network: nn.Module, card: Card, path: Path) -> None:
-    """Write the weights to `path` and the card beside it as .json; the device changes no byte."""
-    on_cpu = copy.deepcopy(
-        network
-    ).cpu()  # the network as a whole, so that shared weights are written once
+def save(network: nn.Module, description: Description, path: Path) -> None:
+    """Write the weights to `path` and the description beside it as .json, without the device."""
+    # The network as a whole, so that shared weights are written once.
+    on_cpu = copy.deepcopy(network).cpu()
     state = {key: value.contiguous() for key, value in on_cpu.state_dict().items()}
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    description = {
-        "model": card.name,
-        "config": card.config,
-        "classes": card.classes,
-        "dataset": card.source,
+    content = {
+        "model": description.name,
+        "config": {
+            key: value for key, value in description.config.items() if UNWRITTEN.get(key) != value
+        },
+        "classes": description.classes,
+        "dataset": description.source,
         "normalization": {"mean": dataset.MEAN, "std": dataset.STD},
     }
-    files.write(path.with_suffix(".json"), (json.dumps(description, indent=2) + "\n").encode())
+    files.write(path.with_suffix(".json"), (json.dumps(content, indent=2) + "\n").encode())
     files.write(path, buffer.getvalue())
 
 
-def load(path: Path | str) -> tuple[nn.Module, Card]:
+def load(path: Path | str) -> tuple[nn.Module, Description]:
     """Read what `save` wrote; the network is on the CPU, in evaluation mode.
 
     The names of weights may begin with "module.", as `DataParallel` has them.
 
     Raises:
         MissingFile: if one of the two files is not there.
-        FileError: if they are not a network's weights and its card.
+        FileError: if they are not a network's weights and its description.
     """
     path = Path(path)
     state = files.load(path)
     try:
-        description = json.loads(path.with_suffix(".json").read_bytes())
-        card = Card(
-            description["model"],
-            description["config"],
-            description["classes"],
-            description["dataset"],
-        )
-        network = models.get_model(card.name, len(card.classes), **card.config)
+        content = json.loads(path.with_suffix(".json").read_bytes())
+        name, config = content["model"], content["config"]
+        for key in UNWRITTEN.keys() & set(models.config_keys(name)):
+            config.setdefault(key, UNWRITTEN[key])
+        description = Description(name, config, content["classes"], content["dataset"])
+        network = models.get_model(name, len(description.classes), **config)
         nn.modules.utils.consume_prefix_in_state_dict_if_present(state, "module.")
         network.load_state_dict(state)
         if not all(weight.isfinite().all() for weight in network.state_dict().values()):
@@ -78,7 +80,7 @@ def load(path: Path | str) -> tuple[nn.Module, Card]:
         raise MissingFile(error.filename) from error
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise FileError(path, f"not a trained network ({_in_short(error)})") from error
-    return network.eval(), card
+    return network.eval(), description
 
 
 def _in_short(error: Exception) -> str:

@@ -33,7 +33,7 @@ class Airbench(nn.Module):
     the own rotation's first; in evaluation [N, num_classes].
     """
 
-    def __init__(self, num_classes: int = 2, n_chans1: int = 32) -> None:
+    def __init__(self, num_classes: int, n_chans1: int) -> None:
         super().__init__()
         n = n_chans1
         self.filters: Tensor

@@ -16,7 +16,7 @@ class Net(nn.Module):
     → fc1 [N, 32] → fc2 [N, num_classes].
     """
 
-    def __init__(self, num_classes: int = 2, kernel_size: int = 3) -> None:
+    def __init__(self, num_classes: int, kernel_size: int) -> None:
         super().__init__()
         self.conv1 = Conv2d(3, 16, kernel_size)
         self.conv2 = Conv2d(16, 8, kernel_size)

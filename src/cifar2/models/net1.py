@@ -18,9 +18,7 @@ class Net1(nn.Module):
     → conv2, pool [N, n_chans1 // 2, 8, 8] → fc1 [N, 32] → fc2 [N, num_classes].
     """
 
-    def __init__(
-        self, num_classes: int = 2, n_chans1: int = 32, dropout: float = 0.4, kernel_size: int = 3
-    ) -> None:
+    def __init__(self, num_classes: int, n_chans1: int, dropout: float, kernel_size: int) -> None:
         super().__init__()
         n_chans2 = n_chans1 // 2
         self.conv1 = Conv2d(3, n_chans1, kernel_size)

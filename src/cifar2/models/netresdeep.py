@@ -41,11 +41,11 @@ class NetResDeep(nn.Module):
 
     def __init__(
         self,
-        num_classes: int = 2,
-        n_chans1: int = 32,
-        n_blocks: int = 10,
-        shared_blocks: bool = False,
-        kernel_size: int = 3,
+        num_classes: int,
+        n_chans1: int,
+        n_blocks: int,
+        shared_blocks: bool,
+        kernel_size: int,
     ) -> None:
         super().__init__()
         self.conv1 = Conv2d(3, n_chans1, kernel_size)

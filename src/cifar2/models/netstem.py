@@ -26,7 +26,7 @@ class NetStem(nn.Module):
     → largest of each channel [N, 2 n_chans1] → fc [N, num_classes].
     """
 
-    def __init__(self, num_classes: int = 2, n_chans1: int = 32) -> None:
+    def __init__(self, num_classes: int, n_chans1: int) -> None:
         super().__init__()
         n = n_chans1
         transform = cosine_transform(4)

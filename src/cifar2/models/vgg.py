@@ -16,7 +16,7 @@ class VGG(nn.Module):
     → 3 convs, pool [N, 256, 4, 4] → linear [N, 512] → linear [N, num_classes].
     """
 
-    def __init__(self, num_classes: int = 2) -> None:
+    def __init__(self, num_classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         n_in = 3
