@@ -2,16 +2,15 @@
 
 import logging
 import os
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
 
 import _stage
 
 from cifar2 import files, params
 from cifar2.data import download, synthetic
 from cifar2.errors import UserError
+
+HELP = {"settings": "the settings file", "raw": "the folder to make"}
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,3 @@ def _cache() -> Path | None:
 def _draw(raw: Path) -> None:
     with files.folder(raw) as part:
         synthetic.write(part / synthetic.FILE)
-
-
-if __name__ == "__main__":
-    _stage.run(main, __doc__, settings="the settings file", raw="the folder to make")

@@ -1,76 +1,167 @@
-"""Measure the trained network: accuracy and loss, and its prediction for every val image."""
+"""Measure the trained network: its accuracy, its calibration, its answers about other classes.
 
-import sys
+The accuracies and losses are of all parts of the data, the predictions and the calibration of the
+val images. "Other classes" are those that the network does not know; it is asked about their test
+images. What no path is given for is not written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
-
-import _stage
-
-from cifar2 import params
+from cifar2 import files, params
 from cifar2.errors import FileError
+from cifar2.report import results
+from cifar2.report.results import OtherClass, Prediction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cifar2.data.dataset import Dataset
+    from cifar2.inference.checkpoint import Description
+
+HELP = {
+    "settings": "the settings file",
+    "data": "the folder of train.pt, val.pt, and test.pt if there is one",
+    "model": "the state_dict to measure",
+    "accuracy": "the JSON file to write the accuracies and losses to",
+    "predictions": "the CSV file to write the prediction for every val image to",
+    "calibration": "the JSON file to write the calibration errors and the temperature to",
+    "reliability": "the CSV file to write accuracy against confidence to",
+    "whole_val": "CIFAR-10's test images of all classes",
+    "others": "the CSV file to write a row for each class to that the network does not know",
+    "surest": "the CSV file to write the surest answers about these classes to",
+    "made_by": "the file to write the MD5 of the settings file to",
+}
+SUREST = 32  # how many of the surest answers are kept
 
 
-def main(settings: Path, data: Path, model: Path, accuracy: Path, predictions: Path) -> None:
+def main(
+    settings: Path,
+    data: Path,
+    model: Path,
+    accuracy: Path | None = None,
+    predictions: Path | None = None,
+    calibration: Path | None = None,
+    reliability: Path | None = None,
+    whole_val: Path | None = None,
+    others: Path | None = None,
+    surest: Path | None = None,
+    made_by: Path | None = None,
+) -> None:
     run = params.load(settings)
     from cifar2.data import dataset
     from cifar2.inference import checkpoint, device, evaluation
-    from cifar2.report import results
+    from cifar2.report import calibration as calibrations
 
     place = device.prepare(run.train.device, threads=run.train.threads)
-    network, card = checkpoint.load(model)
+    network, description = checkpoint.load(model)
     network.to(place)
-    parts = ["train", "val"]
-    if run.evaluation.test and (data / "test.pt").exists():  # with a holdout
-        parts.append("test")
-    answers = {}
-    for name in parts:
-        images, labels, classes, _ = dataset.load(data / f"{name}.pt")
-        if classes != card.classes:
-            raise FileError(model, f"trained on {card.classes}, but {data} holds {classes}")
+    classes, mirror = description.classes, run.evaluation.mirror
+
+    def answers(images: Tensor) -> Tensor:
         normalized = dataset.normalize(images.to(place))
-        logits = evaluation.predict(network, normalized, mirror=run.evaluation.mirror).cpu()
-        answers[name] = logits, labels
+        return evaluation.compute_logits(network, normalized, mirror=mirror).cpu()
+
+    if accuracy and predictions:
+        parts = ["train", "val"]
+        if run.evaluation.test and (data / "test.pt").exists():  # with a holdout
+            parts.append("test")
+        measured = {}
+        for part in parts:
+            images, labels, names, _ = dataset.load(data / f"{part}.pt")
+            if names != classes:
+                raise FileError(model, f"trained on {classes}, but {data} holds {names}")
+            measured[part] = answers(images), labels
+        results.write_accuracy(accuracy, _scores(description, measured))
+        logits, labels = measured["val"]
+        actual = [classes[label] for label in labels.tolist()]
+        results.write_predictions(predictions, _predictions(logits, classes, actual))
+        if calibration and reliability:
+            found = calibrations.measure(logits, labels)
+            results.write_calibration(calibration, reliability, found)
+    if whole_val and others and surest:
+        rows, highest_first = _about_others(dataset.load(whole_val), classes, answers)
+        results.write_others(others, rows, classes)
+        results.write_predictions(surest, highest_first[:SUREST])
+    if made_by:
+        content = settings.read_bytes()
+        files.write(
+            made_by, f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}\n".encode()
+        )
+
+
+def _scores(
+    description: Description, measured: dict[str, tuple[Tensor, Tensor]]
+) -> results.Accuracy:
+    """Return what `accuracy.json` holds, from the logits and labels of each part of the data."""
+    from cifar2.inference import evaluation
+
+    def of_class(logits: Tensor, labels: Tensor, label: int) -> float:
+        return evaluation.accuracy(logits[labels == label], labels[labels == label])
 
     scores = {
-        name: {"accuracy": evaluation.accuracy(*each), "loss": evaluation.loss(*each)}
-        for name, each in answers.items()
+        part: results.ClassScores(
+            accuracy=evaluation.accuracy(*both),
+            loss=evaluation.loss(*both),
+            per_class={
+                name: of_class(*both, label) for label, name in enumerate(description.classes)
+            },
+        )
+        for part, both in measured.items()
     }
-    per_class = {
-        name: {
-            each: evaluation.accuracy(logits[labels == index], labels[labels == index])
-            for index, each in enumerate(card.classes)
-        }
-        for name, (logits, labels) in answers.items()
-    }
-    result = results.Accuracy(
-        dataset=card.source,
-        model=card.name,
-        train=results.Scores(**scores.pop("train")),
-        **{
-            name: results.ClassScores(**each, per_class=per_class[name])
-            for name, each in scores.items()
-        },
+    train = scores["train"].model_dump(exclude={"per_class"})
+    return results.Accuracy(
+        dataset=description.source,
+        model=description.name,
+        train=results.Scores(**train),
+        val=scores["val"],
+        test=scores.get("test"),
     )
-    results.write_accuracy(accuracy, result)
 
-    logits, labels = answers["val"]
+
+def _about_others(
+    whole: Dataset, classes: Sequence[str], answers: Callable[[Tensor], Tensor]
+) -> tuple[list[OtherClass], list[Prediction]]:
+    """Ask about the images of the classes that the network does not know.
+
+    Returns:
+        A summary of each class, and of all as the last one; every prediction, the surest first.
+    """
+    found: dict[str, list[Prediction]] = {}  # by the class of the images
+    for label, name in enumerate(whole.classes):
+        images = (whole.labels == label).nonzero().flatten()
+        if name not in classes and len(images):
+            actual = len(images) * [name]
+            logits = answers(whole.images[images])
+            found[name] = _predictions(logits, classes, actual, images.tolist())
+    every = [each for group in found.values() for each in group]
+    groups = found | {"all": every} if every else {}
+    rows = [_summarise(name, group, classes) for name, group in groups.items()]
+    return rows, sorted(every, key=lambda each: (-each.confidence, each.image))
+
+
+def _predictions(
+    logits: Tensor, classes: Sequence[str], actual: Sequence[str], images: Sequence[int] = ()
+) -> list[Prediction]:
+    """Return the prediction for each image; `images` are their indices, by default from 0."""
     confidences, predicted = logits.softmax(dim=1).max(dim=1)
-    rows = zip(labels.tolist(), predicted.tolist(), confidences.tolist(), strict=True)
-    table = [
-        results.Prediction(index, card.classes[label], card.classes[answer], confidence)
-        for index, (label, answer, confidence) in enumerate(rows)
-    ]
-    results.write_predictions(predictions, table)
+    numbers = images or range(len(actual))
+    rows = zip(numbers, actual, predicted.tolist(), confidences.tolist(), strict=True)
+    return [Prediction(image, name, classes[answer], p) for image, name, answer, p in rows]
 
 
-if __name__ == "__main__":
-    _stage.run(
-        main,
-        __doc__,
-        settings="the settings file",
-        data="the folder of train.pt, val.pt, and test.pt if there is one",
-        model="the state_dict to measure",
-        accuracy="the JSON file to write the accuracies and losses to",
-        predictions="the CSV file to write the predictions to",
+def _summarise(name: str, answers: Sequence[Prediction], classes: Sequence[str]) -> OtherClass:
+    """Summarise the answers for the images of a class that the network does not know."""
+    count = len(answers)
+    given = [each.predicted for each in answers]
+    return OtherClass(
+        name,
+        count,
+        shares={each: given.count(each) / count for each in classes},
+        confidence=sum(each.confidence for each in answers) / count,
+        sure=sum(each.confidence > results.SURE for each in answers) / count,
     )

@@ -1,18 +1,14 @@
 """Keep the chosen classes of CIFAR-10, or of the stand-in, as tensors.
 
 Val is CIFAR-10's test images. With `data.holdout`, val is a share of the train images instead, and
-CIFAR-10's test images are test. The test images of all classes are kept for the stage `neither`.
+CIFAR-10's test images are test. The test images of all classes are kept, to ask the
+network about those that it does not know.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
-
-import _stage
 
 from cifar2 import files, params
 from cifar2.data import cifar10, synthetic
@@ -20,6 +16,14 @@ from cifar2.errors import MissingFile
 
 if TYPE_CHECKING:
     from cifar2.data.dataset import Dataset
+
+
+HELP = {
+    "settings": "the settings file",
+    "raw": "the folder that download made",
+    "data": "the folder to put train.pt and val.pt into, and test.pt if there is one",
+    "whole_val": "the file to write CIFAR-10's test images to, of all classes",
+}
 
 
 def main(settings: Path, raw: Path, data: Path, whole_val: Path) -> None:
@@ -52,14 +56,3 @@ def read(raw: Path, train: bool) -> Dataset:
         images, labels, names = cifar10.read(raw, train=train)
         source = "cifar10"
     return Dataset(torch.from_numpy(images), torch.from_numpy(labels), names, source)
-
-
-if __name__ == "__main__":
-    _stage.run(
-        main,
-        __doc__,
-        settings="the settings file",
-        raw="the folder that download made",
-        data="the folder to put train.pt and val.pt into, and test.pt if there is one",
-        whole_val="the file to write CIFAR-10's test images to, of all classes",
-    )

@@ -1,35 +1,57 @@
-"""Draw loss and accuracy per epoch, and the worst mistakes."""
+"""Draw the curves, the worst mistakes and the surest answers; write the model card."""
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
-
-import _stage
-
-from cifar2 import files
+from cifar2 import files, params
 from cifar2.errors import FileError
+
+HELP = {
+    "settings": "the settings file",
+    "data": "the folder of val.pt",
+    "whole_val": "CIFAR-10's test images of all classes",
+    "history": "the series per epoch",
+    "accuracy": "the accuracies and losses, JSON",
+    "predictions": "the prediction for every val image, CSV",
+    "others": "what the network says of the classes that it does not know, CSV",
+    "surest": "the surest answers about these classes, CSV",
+    "loss_plot": "the picture to draw of the loss",
+    "accuracy_plot": "the picture to draw of the accuracy",
+    "mistakes_plot": "the picture to draw of the worst mistakes",
+    "surest_plot": "the picture to draw of the surest answers",
+    "card": "the model card to write, Markdown",
+}
 
 
 def main(
+    settings: Path,
     data: Path,
+    whole_val: Path,
     history: Path,
     accuracy: Path,
     predictions: Path,
+    others: Path,
+    surest: Path,
     loss_plot: Path,
     accuracy_plot: Path,
     mistakes_plot: Path,
+    surest_plot: Path,
+    card: Path,
 ) -> None:
+    run = params.load(settings)
     from cifar2.data import dataset
-    from cifar2.report import plotting, results
-    from cifar2.training import series
+    from cifar2.report import card as cards
+    from cifar2.report import plotting, results, series
 
-    val = dataset.load(data / "val.pt")
+    val, whole = dataset.load(data / "val.pt"), dataset.load(whole_val)
     epochs = series.read(history)
     scores = results.read_accuracy(accuracy)
     answers = results.read_predictions(predictions)
+    about_others = results.read_others(others)
+    surest_answers = results.read_some_predictions(surest)
     if len(answers) != len(val.labels):
         raise FileError(predictions, f"it has {len(answers)} images, {data} has {len(val.labels)}")
+    if any(not 0 <= each.image < len(whole.images) for each in surest_answers):
+        raise FileError(surest, f"it has other images than {whole_val}")
     subject = f"{scores.model} on {scores.dataset} ({', '.join(val.classes)})"
 
     def draw(path: Path, quantity: str, label: str) -> None:
@@ -38,25 +60,13 @@ def main(
             for name, each in (("train", scores.train), ("val", scores.val), ("test", scores.test))
             if each
         )
-        train = [getattr(epoch, f"train_{quantity}") for epoch in epochs]
-        val = [getattr(epoch, f"val_{quantity}") for epoch in epochs]
         title = f"{subject}\n{quantity} of the trained network: {final}"
-        files.write(path, plotting.curves(train, val, label, title))
+        curves = epochs[f"train_{quantity}"], epochs[f"val_{quantity}"]
+        files.write(path, plotting.curves(*curves, label, title))
 
     draw(loss_plot, "loss", "cross-entropy loss (nats)")
     draw(accuracy_plot, "accuracy", "accuracy")
     files.write(mistakes_plot, plotting.mistakes(answers, val.images.numpy(), subject))
-
-
-if __name__ == "__main__":
-    _stage.run(
-        main,
-        __doc__,
-        data="the folder of val.pt",
-        history="the series per epoch",
-        accuracy="the accuracies and losses, JSON",
-        predictions="the prediction for every val image, CSV",
-        loss_plot="the picture to draw of the loss",
-        accuracy_plot="the picture to draw of the accuracy",
-        mistakes_plot="the picture to draw of the worst mistakes",
-    )
+    files.write(surest_plot, plotting.surest(surest_answers, whole.images.numpy(), subject))
+    text = cards.card(run, [scores], [run.train.seed], about_others)
+    files.write(card, text.encode())

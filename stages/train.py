@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
-
 import _stage
 
 from cifar2 import models, params
@@ -17,8 +15,15 @@ from cifar2.errors import UserError
 
 if TYPE_CHECKING:
     from cifar2.snapshot import Snapshot
-    from cifar2.training.loop import State
-    from cifar2.training.series import Epoch
+    from cifar2.training.loop import Epoch, State
+
+HELP = {
+    "settings": "the settings file",
+    "data": "the folder of train.pt and val.pt",
+    "model": "where to write the state_dict; model.json beside it says how to use it",
+    "history": "the folder to write the series per epoch to",
+    "snapshots": "the scratch folder of interrupted runs, relative to the main repository",
+}
 
 
 def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path) -> None:
@@ -58,13 +63,13 @@ def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path
                 stop.note = f" after epoch {saved} of {run.train.epochs}"
                 stop.note += "; the same run continues from there"
                 raise
-    card = checkpoint.Card(run.model.name, config, train.classes, train.source)
-    checkpoint.save(network, card, model)
+    description = checkpoint.Description(run.model.name, config, train.classes, train.source)
+    checkpoint.save(network, description, model)
 
 
 def _resume(state: State, kept: Snapshot, epochs: int) -> list[Epoch]:
     """Continue from the snapshot, if there is one; return the epochs that it has."""
-    from cifar2.training.series import Epoch
+    from cifar2.training.loop import Epoch
 
     if kept.content is None:
         return []
@@ -74,7 +79,7 @@ def _resume(state: State, kept: Snapshot, epochs: int) -> list[Epoch]:
         f" {kept.path}",
         file=sys.stderr,
     )
-    return [Epoch(*figures) for figures in kept.content["history"]]
+    return [Epoch(*values) for values in kept.content["history"]]
 
 
 def _keep(state: State, done: list[Epoch], kept: Snapshot) -> None:
@@ -89,15 +94,3 @@ def _check(epoch: Epoch, lr: float) -> None:
             f"train.lr: at {lr:g} the loss became {epoch.train_loss} (val: {epoch.val_loss}) in"
             f" epoch {epoch.epoch}; try a smaller one, -S train.lr={lr / 10:g}"
         )
-
-
-if __name__ == "__main__":
-    _stage.run(
-        main,
-        __doc__,
-        settings="the settings file",
-        data="the folder of train.pt and val.pt",
-        model="where to write the state_dict; model.json beside it says how to use it",
-        history="the folder to write the series per epoch to",
-        snapshots="the scratch folder of interrupted runs, relative to the main repository",
-    )

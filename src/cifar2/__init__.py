@@ -8,6 +8,7 @@ __version__ = "1.0.0"
 # apart from an `__init__.py` that holds only a docstring.
 PLUMBING = frozenset(
     {
+        "__main__",  # of `python stages`
         "_stage",  # arguments, the log, errors, signals
         "cifar2",
         "cifar2.errors",
@@ -17,6 +18,5 @@ PLUMBING = frozenset(
         "cifar2.params",  # checks the settings
         "cifar2.progress",  # the bar and the lines of a training
         "cifar2.snapshot",  # trainings that were stopped go on
-        "cifar2.variants",  # checks and combines the zoo's settings
     }
 )

@@ -9,11 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from cifar2.training import series
-from cifar2.training.series import Epoch
+from cifar2.report import series
+
+if TYPE_CHECKING:
+    from cifar2.training.loop import Epoch
 
 
 @contextlib.contextmanager

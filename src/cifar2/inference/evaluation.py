@@ -14,7 +14,9 @@ BATCH_SIZE = 100
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, *, mirror: bool, upright: bool = False) -> Tensor:
+def compute_logits(
+    model: nn.Module, images: Tensor, *, mirror: bool, upright: bool = False
+) -> Tensor:
     """Return the logits [N, num_classes] for normalised images [N, 3, 32, 32].
 
     Dropout is off and batch normalisation uses its running statistics; the model is left in
@@ -22,7 +24,8 @@ def predict(model: nn.Module, images: Tensor, *, mirror: bool, upright: bool = F
 
     Args:
         mirror: average the logits of each image and of its mirror image (left and right).
-        upright: if the network averages over rotations of an image, don't. This is faster.
+        upright: evaluate the unrotated image only, where the network averages over rotations. This
+            is faster.
     """
     model.eval()
     answer_to: Callable[[Tensor], Tensor] = model

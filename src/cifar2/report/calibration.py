@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
-
-from cifar2 import files
 
 BINS = 15  # of equal width, as in the paper below
 COLDEST, HOTTEST = 0.01, 100.0  # the temperatures between which one is looked for
@@ -26,6 +20,27 @@ class Bin(NamedTuple):
     confidence: float
     accuracy: float
     images: int
+
+
+class Calibration(NamedTuple):
+    """How well confidence predicts accuracy.
+
+    bins: the reliability diagram.
+    error: the expected calibration error.
+    temperature: the number by which to divide the logits.
+    error_at_temperature: the expected calibration error of the divided logits.
+    """
+
+    bins: list[Bin]
+    error: float
+    temperature: float
+    error_at_temperature: float
+
+
+def measure(logits: Tensor, labels: Tensor) -> Calibration:
+    """Measure the calibration of logits, float32 [N, num_classes], against labels, int64 [N]."""
+    found, best = bins(logits, labels), temperature(logits, labels)
+    return Calibration(found, error(found), best, error(bins(logits / best, labels)))
 
 
 def bins(logits: Tensor, labels: Tensor) -> list[Bin]:
@@ -73,21 +88,3 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
         else:
             low = middle
     return 1 / high
-
-
-def write(metrics: Path, diagram: Path, logits: Tensor, labels: Tensor) -> None:
-    """Write the errors, without and with the best temperature, as JSON, and the bins as CSV."""
-    found = bins(logits, labels)
-    best = temperature(logits, labels)
-    content = {
-        "ece": round(error(found), 4),
-        "temperature": round(best, 3),
-        "ece_at_temperature": round(error(bins(logits / best, labels)), 4),
-    }
-    files.write(metrics, (json.dumps(content, indent=2) + "\n").encode())
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(Bin._fields)
-    for each in found:
-        writer.writerow([f"{each.confidence:.4f}", f"{each.accuracy:.4f}", each.images])
-    files.write(diagram, table.getvalue().encode())

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import yaml
 
-from cifar2 import __version__, models
+from cifar2 import models
 from cifar2.params import Params
-from cifar2.report.results import SURE, Accuracy, Neither
+from cifar2.report.results import SURE, Accuracy, OtherClass
 
 ABOUT = {"cifar10": "CIFAR-10", "synthetic": "a synthetic stand-in for CIFAR-10"}
 
@@ -22,15 +22,14 @@ def card(
     run: Params,
     scores: Sequence[Accuracy],
     seeds: Sequence[int],
-    neither: Sequence[Neither],
-    torch_version: str,
+    others: Sequence[OtherClass],
 ) -> str:
     """Return the card, in Markdown, of a network or of one setting with several seeds.
 
     Args:
         run: the settings, but for the seed.
         scores: those of each seed.
-        neither: what a network says of other classes; a row for each, and one for all. May be
+        others: what a network says of other classes; a row for each, and one for all. May be
             empty.
     """
     first = scores[0]
@@ -42,13 +41,12 @@ def card(
         f"# `{first.model}`: {classes}?",
         f"A network that says which of these classes a picture of 32×32 pixels shows. Its"
         f" architecture is `{first.model}`, of {parameters:,} parameters."
-        f" It was trained on {ABOUT[first.dataset]}, with cifar2 {__version__}"
-        f" and PyTorch {torch_version.partition('+')[0]}.",
+        f" It was trained on {ABOUT.get(first.dataset, first.dataset)}.",
         "## How good it is",
         _accuracies(scores),
         _explained(run, scores, seeds),
         "## What it must not be used for",
-        _limits(first, neither),
+        _limits(first, others),
         "## How to load it",
         _loading(run.evaluation.mirror),
         "## How it was trained",
@@ -66,7 +64,7 @@ def _fields(run: Params, scores: Sequence[Accuracy]) -> dict[str, object]:
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", "pytorch", "cifar-10"],
     }
-    if first.dataset != "cifar10":  # figures on the stand-in say nothing about others
+    if first.dataset != "cifar10":  # numbers on the stand-in say nothing about others
         return fields
     fields |= {"datasets": ["uoft-cs/cifar10"], "metrics": ["accuracy"]}
     tested = [each.test if run.data.holdout else each.val for each in scores]
@@ -113,13 +111,13 @@ def _explained(run: Params, scores: Sequence[Accuracy], seeds: Sequence[int]) ->
     return text.strip()
 
 
-def _limits(first: Accuracy, neither: Sequence[Neither]) -> str:
+def _limits(first: Accuracy, others: Sequence[OtherClass]) -> str:
     text = (
         '- For pictures of anything else. It has no answer for "neither", and gives each picture'
         " one of its classes."
     )
-    if neither:
-        every = neither[-1]
+    if others:
+        every = others[-1]
         text += (
             f" Shown {every.images:,} images of CIFAR-10's other classes, it gave its answer a"
             f" probability above {SURE} for {100 * every.sure:.1f}% of them."

@@ -6,14 +6,17 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel
 
 from cifar2 import files
 from cifar2.errors import FileError, MissingFile, first_line
+
+if TYPE_CHECKING:
+    from cifar2.report.calibration import Calibration
 
 SURE = 0.95  # the probability above which an answer counts as sure
 
@@ -61,8 +64,8 @@ class Prediction(NamedTuple):
     confidence: float
 
 
-class Neither(NamedTuple):
-    """What the answers for images of a class that the network does not know come to.
+class OtherClass(NamedTuple):
+    """A summary of the answers for the images of a class that the network does not know.
 
     name: the class of the images; the last row of a table has "all".
     shares: the fraction of the images that is given each of the network's classes.
@@ -75,6 +78,15 @@ class Neither(NamedTuple):
     shares: dict[str, float]
     confidence: float
     sure: float
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def write_accuracy(path: Path, accuracy: Accuracy) -> None:
@@ -102,12 +114,8 @@ def read_accuracy(path: Path) -> Accuracy:
 
 def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
     """Write `predictions.csv`, a row an image, with confidences rounded to four decimals."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(Prediction._fields)
-    for each in predictions:
-        writer.writerow([each.image, each.actual, each.predicted, f"{each.confidence:.4f}"])
-    files.write(path, table.getvalue().encode())
+    rows = [[*each[:3], f"{each.confidence:.4f}"] for each in predictions]
+    files.write(path, table(Prediction._fields, rows).encode())
 
 
 def read_predictions(path: Path) -> list[Prediction]:
@@ -137,22 +145,22 @@ def read_some_predictions(path: Path) -> list[Prediction]:
         ]
 
 
-def write_neither(path: Path, rows: Sequence[Neither], classes: Sequence[str]) -> None:
+def write_others(path: Path, others: Sequence[OtherClass], classes: Sequence[str]) -> None:
     """Write `neither.csv`, a row a class, with fractions rounded to four decimals.
 
     Args:
         classes: those of the network, each a column.
     """
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["class", "images", *classes, "confidence", "sure"])
-    for row in rows:
-        fractions = [*(row.shares[name] for name in classes), row.confidence, row.sure]
-        writer.writerow([row.name, row.images, *(f"{each:.4f}" for each in fractions)])
-    files.write(path, table.getvalue().encode())
+    rows = [
+        [each.name, each.images, *(f"{share:.4f}" for share in fractions)]
+        for each in others
+        for fractions in [[*(each.shares[name] for name in classes), each.confidence, each.sure]]
+    ]
+    header = ["class", "images", *classes, "confidence", "sure"]
+    files.write(path, table(header, rows).encode())
 
 
-def read_neither(path: Path) -> list[Neither]:
+def read_others(path: Path) -> list[OtherClass]:
     """Read `neither.csv`; without rows, there were no images of other classes.
 
     Raises:
@@ -161,7 +169,7 @@ def read_neither(path: Path) -> list[Neither]:
     """
     with _reading(path) as rows:
         return [
-            Neither(
+            OtherClass(
                 row.pop("class"),
                 int(row.pop("images")),
                 confidence=float(row.pop("confidence")),
@@ -170,6 +178,18 @@ def read_neither(path: Path) -> list[Neither]:
             )
             for row in rows
         ]
+
+
+def write_calibration(path: Path, diagram: Path, calibration: Calibration) -> None:
+    """Write the errors and the temperature as JSON, and the reliability diagram as CSV."""
+    content = {
+        "ece": round(calibration.error, 4),
+        "temperature": round(calibration.temperature, 3),
+        "ece_at_temperature": round(calibration.error_at_temperature, 4),
+    }
+    files.write(path, (json.dumps(content, indent=2) + "\n").encode())
+    rows = [[f"{b.confidence:.4f}", f"{b.accuracy:.4f}", b.images] for b in calibration.bins]
+    files.write(diagram, table(["confidence", "accuracy", "images"], rows).encode())
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,23 @@ from torch.optim import lr_scheduler
 from cifar2.inference import evaluation
 from cifar2.params import Params, Train
 from cifar2.training import augment
-from cifar2.training.series import Epoch
+
+
+class Epoch(NamedTuple):
+    """The values of an epoch: mean cross-entropies in nats, accuracies as fractions.
+
+    Those of train are running ones, from each batch before the step on it. Neither penalty nor
+    label smoothing is in the loss, so that train and val compare. Those of val are of the network
+    at the end of the epoch, without the rotations that airbench averages over.
+    With `train.hardest` below 1, those of train are of the hardest images alone, so that train and
+    val don't compare.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
 
 
 @dataclass
@@ -120,7 +136,7 @@ def _trained_on(epoch: int, images: int, run: Train) -> int:
 def fit(
     state: State, train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], settings: Params
 ) -> Iterator[Epoch]:
-    """Train until `train.epochs` are done; yield the figures after each epoch.
+    """Train until `train.epochs` are done; yield the values of each epoch.
 
     The chapter's loop (*Deep Learning with PyTorch*, sections 8.4 and 8.5.2): cross-entropy plus
     `regularization.l2` times the sum of the squares of all parameters. Beyond it: label smoothing
@@ -129,7 +145,7 @@ def fit(
 
     With `train.hardest` below 1, an epoch after the first eighth has only that share of the images,
     those whose loss was highest when they were last trained on (after Jiang et al., *Accelerating
-    Deep Learning by Focusing on the Biggest Losers*, 2019). The figures of train are of these.
+    Deep Learning by Focusing on the Biggest Losers*, 2019). The values of train are of these.
 
     Args:
         train, val: normalised images, float32 [N, 3, 32, 32], and labels, int64 [N], on the
@@ -168,10 +184,10 @@ def fit(
             if state.scheduler:
                 state.scheduler.step()
             outputs.append(logits.detach().float())
-        # The figures come from the logits at the end: during an epoch nothing waits for the device.
+        # The values come from the logits at the end: during an epoch nothing waits for the device.
         train_logits, train_labels = torch.cat(outputs), labels[permutation]
         state.losses[permutation] = F.cross_entropy(train_logits, train_labels, reduction="none")
-        val_logits = evaluation.predict(model, val[0], mirror=False, upright=True)
+        val_logits = evaluation.compute_logits(model, val[0], mirror=False, upright=True)
         val_labels = val[1]
         state.epoch += 1
         yield Epoch(
