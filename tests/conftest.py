@@ -23,9 +23,6 @@ from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-ZOO_STAGES = yaml.safe_load((ROOT / "zoo" / "dvc.yaml").read_text())["stages"]
-# A stage of each script.
-SCRIPTS = [*STAGES, "compose", "compare", "compare_trials", "confusion_ten_classes"]
 # The commands are those of the environment that runs the tests, activated or not.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 GIT_IDENTITY = {
@@ -103,14 +100,10 @@ def wait_for_queue(clone: Path) -> str:
 
 
 def words(stage: str) -> list[str]:
-    """Return the command that dvc.yaml or zoo/dvc.yaml has for a stage, for any working folder.
-
-    A stage of every run of the zoo is given that of `baseline-1`.
-    """
-    command: str = (STAGES | ZOO_STAGES)[stage]["cmd"]
-    python, script, *options = shlex.split(command.replace("${key}", "baseline-1"))
-    assert python == "python"
-    return [sys.executable, str(ROOT / "stages" / Path(script).name), *options]
+    """Return the command that dvc.yaml has for a stage, for any working folder."""
+    python, stages, *options = shlex.split(STAGES[stage]["cmd"])
+    assert (python, stages) == ("python", "stages")
+    return [sys.executable, str(ROOT / stages), *options]
 
 
 def write(path: Path, **changes: Any) -> Path:
@@ -128,12 +121,28 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    """Replace texts in a file; each must be there."""
+    text = path.read_text(encoding="utf-8")
+    for before, after in changes:
+        assert before in text, before
+        text = text.replace(before, after)
+    path.write_text(text, encoding="utf-8")
+
+
 def copy_project(to: Path) -> Path:
-    """Copy the files that Git tracks, or would, as they are now; commit them in a repository."""
+    """Copy the files that Git tracks, or would, as they are now; commit them in a repository.
+
+    The copy trains one epoch on a stand-in of 100 train and 50 val images a class.
+    """
     for name in run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines():
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # deleted, or removed by a stage that runs
             shutil.copy(ROOT / name, to / name)
+    counts = "TRAIN_PER_CLASS, VAL_PER_CLASS = "
+    drawing = to / "src" / "cifar2" / "data" / "synthetic.py"
+    edit(drawing, (f"{counts}5_000, 1_000", f"{counts}100, 50"))
+    edit(to / "params.yaml", ("epochs: 100", "epochs: 1"), ("source: auto", "source: synthetic"))
     run("git", "init", "--quiet", "--initial-branch=main", cwd=to)
     run("git", "add", "--all", cwd=to)
     run("git", "commit", "--quiet", "--message=copy", cwd=to)
@@ -175,15 +184,19 @@ def same_random_numbers() -> None:
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a clone whose settings are an epoch on the stand-in, already run and committed."""
-    path = copy_project(tmp_path_factory.mktemp("clone"))
-    text = (path / "params.yaml").read_text()
-    text = text.replace("epochs: 100", "epochs: 1").replace("source: auto", "source: synthetic")
-    (path / "params.yaml").write_text(text)
-    run("dvc", "repro", cwd=path)
-    run("git", "add", "--all", cwd=path)
-    run("git", "commit", "--quiet", "--message=run", cwd=path)
-    return path
+    """Give a copy of the project that was run and committed; each worker has one of its own."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    first, done = shared / "first-clone", shared / "first-clone-is-done"
+    with FileLock(shared / "first-clone.lock"):
+        if not done.exists():
+            copy_project(first)
+            run("dvc", "repro", cwd=first)
+            run("git", "add", "--all", cwd=first)
+            run("git", "commit", "--quiet", "--message=run", cwd=first)
+            done.touch()
+    return copy_clone(first, tmp_path_factory.mktemp("clone") / "clone")
 
 
 @pytest.fixture(scope="session")

@@ -27,11 +27,6 @@ def cloned(source: Path, to: Path) -> Path:
     return to
 
 
-def models_of(origin: Path) -> Path:
-    run("dvc", "checkout", cwd=origin)
-    return origin / "models"
-
-
 @pytest.fixture(scope="module")
 def origin(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a clone that has pushed its outputs to a folder, with a registered version."""
@@ -42,24 +37,20 @@ def origin(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "files pushed" in run("dvc", "push", cwd=origin)
     run("git", "commit", "--quiet", "--all", "--message=remote", cwd=origin)
     run("gto", "register", "cifar2-classifier", "--version", "v1.0.0", cwd=origin)
+    run("dvc", "checkout", cwd=origin)
     return origin
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Path:
-    """Give an empty DVC project."""
-    run("git", "init", "--quiet", cwd=tmp_path)
-    run("dvc", "init", "--quiet", cwd=tmp_path)
-    return tmp_path
+def assert_pulled(origin: Path, fresh: Path, **env: str) -> None:
+    run("dvc", "pull", cwd=fresh, env=env)
+    assert stages_run(run("dvc", "repro", cwd=fresh)) == []
+    assert contents(fresh / "models") == contents(origin / "models")
 
 
 def test_fresh_clone_pulls_and_has_nothing_to_run(origin: Path, tmp_path: Path) -> None:
     fresh = cloned(origin, tmp_path / "fresh")
-    run("dvc", "pull", cwd=fresh)
-    said = run("dvc", "repro", cwd=fresh)
-    assert stages_run(said) == []
+    assert_pulled(origin, fresh)
     assert run("git", "status", "--porcelain", cwd=fresh) == ""
-    assert contents(fresh / "models") == contents(models_of(origin))
 
 
 @pytest.mark.slow
@@ -67,36 +58,26 @@ def test_pipeline_makes_its_outputs_where_the_remote_is_away(origin: Path, tmp_p
     fresh = cloned(origin, tmp_path / "fresh")
     run("dvc", "remote", "modify", "--local", "storage", "url", tmp_path / "away", cwd=fresh)
     assert "train" in stages_run(run("dvc", "repro", cwd=fresh))
-    assert contents(fresh / "models") == contents(models_of(origin))
+    assert contents(fresh / "models") == contents(origin / "models")
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
+def test_other_project_gets_the_model(origin: Path, tmp_path: Path) -> None:
+    run("git", "init", "--quiet", cwd=tmp_path)
+    run("dvc", "init", "--quiet", cwd=tmp_path)
+    content = (origin / "models/model.pt").read_bytes()
+    for command in (
         "dvc get {} models/model.pt",
         "dvc import {} models/model.pt",
-        "dvc artifacts get {} cifar2-classifier",
         "dvc artifacts get {} cifar2-classifier --rev v1.0.0",
-    ],
-)
-def test_other_project_gets_the_model(command: str, origin: Path, elsewhere: Path) -> None:
-    run(*command.format(origin).split(), cwd=elsewhere)
-    assert (elsewhere / "model.pt").read_bytes() == (models_of(origin) / "model.pt").read_bytes()
-
-
-def test_other_project_gets_all_that_it_takes_to_ask_the_network(
-    origin: Path, elsewhere: Path
-) -> None:
-    run("dvc", "get", origin, "models", cwd=elsewhere)
-    assert contents(elsewhere / "models") == contents(models_of(origin))
-    picture = origin / "plots/loss.png"
-    said = run("cifar2", "predict", "--model", "models/model.pt", picture, cwd=elsewhere)
+    ):
+        run(*command.format(origin).split(), cwd=tmp_path)
+        assert (tmp_path / "model.pt").read_bytes() == content, command
+        (tmp_path / "model.pt").unlink()
+    assert run("python", "-c", OPEN, origin, cwd=tmp_path) == f"{len(content)}\n"
+    run("dvc", "get", origin, "models", cwd=tmp_path)
+    assert contents(tmp_path / "models") == contents(origin / "models")
+    said = run("cifar2", "predict", origin / "plots/loss.png", cwd=tmp_path)
     assert "airplane" in said and "bird" in said
-
-
-def test_other_program_opens_the_model(origin: Path, elsewhere: Path) -> None:
-    size = (models_of(origin) / "model.pt").stat().st_size
-    assert run("python", "-c", OPEN, origin, cwd=elsewhere) == f"{size}\n"
 
 
 @pytest.fixture
@@ -155,6 +136,4 @@ def test_remote_behind_ssh(
     run("git", "commit", "--quiet", "--all", "--message=server", cwd=source)
     fresh = cloned(source, tmp_path / "fresh")
     run("dvc", "remote", "modify", "--local", "server", "keyfile", key, cwd=fresh)
-    run("dvc", "pull", cwd=fresh, env=env)
-    assert stages_run(run("dvc", "repro", cwd=fresh)) == []
-    assert contents(fresh / "models") == contents(source / "models")
+    assert_pulled(origin, fresh, **env)
