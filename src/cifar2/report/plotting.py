@@ -1,11 +1,9 @@
-"""Pictures of a run, and of several side by side: PNG, with the same bytes every time."""
+"""Pictures of a run: PNG, with the same bytes every time."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,7 +28,7 @@ def curves(train: Sequence[float], val: Sequence[float], quantity: str, title: s
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.3)
     axes.legend()
-    return _png(figure)
+    return png(figure)
 
 
 def mistakes(
@@ -68,149 +66,11 @@ def _images(predictions: Sequence[Prediction], images: NDArray[np.uint8], title:
         axes.set_title(
             f"{prediction.actual}\n→ {prediction.predicted} {prediction.confidence:.2f}", fontsize=9
         )
-    return _png(figure)
+    return png(figure)
 
 
-class Variant(NamedTuple):
-    """The accuracies of a variant's seeds.
-
-    train, val: of each seed's trained network.
-    curves: train (running) and val accuracy of each seed per epoch, [2, seeds, epochs].
-    book: those that the book prints, train and val; None if it has none.
-    """
-
-    name: str
-    train: Sequence[float]
-    val: Sequence[float]
-    curves: NDArray[np.float64]
-    book: tuple[float, float] | None
-
-
-def bars(variants: Sequence[Variant], title: str) -> bytes:
-    """Draw the mean accuracies with their standard deviations, and the book's; return the PNG."""
-    figure = Figure(figsize=(10, 5), dpi=100, layout="constrained")
-    axes = figure.subplots()
-    sets = (("train", TRAIN_COLOUR, -0.2), ("val", VAL_COLOUR, 0.2))
-    lowest = 1.0
-    for position, (name, colour, offset) in enumerate(sets):
-        values = [np.asarray(getattr(variant, name)) for variant in variants]
-        places = np.arange(len(variants)) + offset
-        means = np.array([each.mean() for each in values])
-        spreads = np.array([each.std(ddof=1) if len(each) > 1 else 0.0 for each in values])
-        axes.bar(places, means, 0.38, yerr=spreads, capsize=3, color=colour, alpha=0.8, label=name)
-        for place, mean in zip(places, means, strict=True):
-            text = f"{mean:.3f}"
-            axes.annotate(
-                text, (place, 0), (0, 4), xycoords=("data", "axes fraction"), rotation=90,
-                textcoords="offset points", ha="center", va="bottom", color="white", fontsize=8,
-            )  # fmt: skip
-        book = [
-            (place, variant.book[position])
-            for place, variant in zip(places, variants, strict=True)
-            if variant.book
-        ]
-        label = "the book's, one run each" if name == "val" else None
-        if book:
-            axes.plot(*zip(*book, strict=True), "kD", markersize=5, label=label)
-        lowest = min(lowest, *(means - spreads), *(value for _, value in book))
-    axes.set_xticks(range(len(variants)), [v.name for v in variants], rotation=30, ha="right")
-    bottom = np.floor(20 * lowest - 1) / 20
-    axes.set(title=title, ylabel=f"accuracy, from {bottom:.2f} up", ylim=(bottom, 1.005))
-    axes.grid(axis="y", alpha=0.3)
-    axes.set_axisbelow(True)
-    figure.legend(loc="outside lower right", ncols=3)
-    return _png(figure)
-
-
-def small_multiples(variants: Sequence[Variant], title: str) -> bytes:
-    """Draw each variant's accuracy per epoch: the seeds' mean and range; return the PNG."""
-    rows = -(-len(variants) // 4)
-    figure = Figure(figsize=(10, 0.6 + 2.2 * rows), dpi=100, layout="constrained")
-    figure.suptitle(title)
-    grid = figure.subplots(rows, 4, squeeze=False, sharey=True)
-    # The axis begins where the second half of the epochs needs it: the low values of the first
-    # epochs would hide the differences.
-    later = min(variant.curves[:, :, variant.curves.shape[2] // 2 :].min() for variant in variants)
-    lowest = min(0.7, np.floor(10 * later) / 10)
-    for axes in grid.flat[len(variants) :]:
-        axes.axis("off")
-    for axes, variant in zip(grid.flat, variants, strict=False):
-        epochs = np.arange(1, variant.curves.shape[2] + 1)
-        for label, colour, seeds in zip(
-            ("train (running)", "val"), (TRAIN_COLOUR, VAL_COLOUR), variant.curves, strict=True
-        ):
-            axes.plot(epochs, seeds.mean(axis=0), color=colour, linewidth=1.2, label=label)
-            axes.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.3)
-        count = len(variant.val)
-        axes.set_title(f"{variant.name}, {count} seed{'s' if count > 1 else ''}", fontsize=9)
-        axes.set_ylim(lowest, 1.0)
-        axes.xaxis.set_major_locator(
-            MaxNLocator(4, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
-        )
-        axes.grid(alpha=0.3)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("accuracy")
-    figure.supxlabel("epoch")
-    handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower right", ncols=2)
-    return _png(figure)
-
-
-def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: str) -> bytes:
-    """Draw the difference of every pair, row minus column; return the PNG.
-
-    Args:
-        cells: for each pair of `names`, in the order of `itertools.combinations`: the difference,
-            as a fraction, and whether it is real. The second of a pair is the row.
-    """
-    size = len(names)
-    values = np.full((size, size), np.nan)
-    figure = Figure(figsize=(2.5 + 0.75 * size, 1.8 + 0.5 * size), dpi=100, layout="constrained")
-    axes = figure.subplots()
-    for (column, row), (difference, real) in zip(combinations(range(size), 2), cells, strict=True):
-        values[row, column] = difference if real else 0
-        points = round(100 * difference, 1) + 0.0  # so that -0.0 becomes 0.0
-        axes.text(
-            column, row, f"{points:+.1f}", ha="center", va="center", fontsize=9,
-            weight="bold" if real else "normal", color="black" if real else "grey",
-        )  # fmt: skip
-    if cells:
-        limit = 1.5 * max((abs(difference) for difference, real in cells if real), default=1.0)
-        extent = (-0.5, size - 1.5, size - 0.5, 0.5)
-        axes.imshow(
-            values[1:, :-1], cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto", extent=extent
-        )
-    else:  # a single variant
-        axes.axis("off")
-    axes.set_xticks(range(size - 1), names[:-1], rotation=40, ha="right")
-    axes.set_yticks(range(1, size), names[1:])
-    axes.spines[:].set_visible(False)
-    axes.set_title(title)
-    return _png(figure)
-
-
-def confusion(classes: Sequence[str], counts: NDArray[np.int64], title: str) -> bytes:
-    """Draw how many images of each class are predicted as which; return the PNG.
-
-    Args:
-        counts: [actual, predicted].
-    """
-    size = len(classes)
-    figure = Figure(figsize=(2.5 + 0.6 * size, 2 + 0.45 * size), dpi=100, layout="constrained")
-    axes = figure.subplots()
-    wrong = np.where(np.eye(size, dtype=bool), 0, counts)
-    axes.imshow(wrong, cmap="Oranges", vmax=1.5 * max(1, wrong.max()), aspect="auto")
-    for row, column in np.ndindex(size, size):
-        text = axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center")
-        if row == column:
-            text.set_fontweight("bold")
-    axes.set_xticks(range(size), classes, rotation=40, ha="right")
-    axes.set_yticks(range(size), classes)
-    axes.set(title=title, xlabel="predicted", ylabel="actual")
-    return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return a picture as a PNG that names neither a time nor a version."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -16,11 +16,11 @@ from pydantic import BaseModel
 from cifar2 import models, params
 from cifar2.errors import MissingFile, UserError
 from cifar2.report import results
-from cifar2.report.plotting import Variant
 from cifar2.report.results import Accuracy, Prediction
 from cifar2.training import series
 from cifar2.training.series import Epoch
-from cifar2.variants import Accuracies
+from zoo.plotting import Variant
+from zoo.variants import Accuracies
 
 
 class Run(NamedTuple):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cifar2.report.comparison import Difference, differences, differences_on_folds, table
+from zoo.comparison import Difference, differences, differences_on_folds, table
 
 
 def variants(

@@ -4,14 +4,25 @@ And describe each variant in a model card.
 """
 
 import json
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
+from cifar2 import files
+from zoo import variants
 
-import _stage
-
-from cifar2 import files, variants
+MISSING = "`make zoo` makes it"
+DAMAGED = "remove the run's folder, then run `make zoo`"
+HELP = {
+    "zoo": "the zoo's settings file",
+    "settings": "the folder of the runs' settings",
+    "runs": "the folder of the runs' results",
+    "results": "the JSON file to write the means, deviations and accuracies to",
+    "pairs": "the CSV file to write the difference of every pair to",
+    "markdown": "the Markdown table of the results to write",
+    "cards": "the folder to write a model card of each variant to",
+    "accuracy_plot": "the picture to draw of the accuracies",
+    "curves_plot": "the picture to draw of the accuracies per epoch",
+    "pairs_plot": "the picture to draw of the differences",
+}
 
 
 def main(
@@ -28,7 +39,8 @@ def main(
 ) -> None:
     import torch
 
-    from cifar2.report import card, comparison, plotting, summary
+    from cifar2.report import card
+    from zoo import comparison, plotting, summary
 
     content = variants.load(zoo)
     compared = summary.finished_runs(settings, runs, content.compared())
@@ -60,22 +72,3 @@ def main(
     title += "\nbold: the 95% interval leaves out 0, with three seeds or more each"
     cells = [(-each.mean, each.real) for each in differences]
     files.write(pairs_plot, plotting.triangle(list(compared), cells, title))
-
-
-if __name__ == "__main__":
-    _stage.run(
-        main,
-        __doc__,
-        missing="`make zoo` makes it",
-        damaged="remove the run's folder, then run `make zoo`",
-        zoo="the zoo's settings file",
-        settings="the folder of the runs' settings",
-        runs="the folder of the runs' results",
-        results="the JSON file to write the means, deviations and accuracies to",
-        pairs="the CSV file to write the difference of every pair to",
-        markdown="the Markdown table of the results to write",
-        cards="the folder to write a model card of each variant to",
-        accuracy_plot="the picture to draw of the accuracies",
-        curves_plot="the picture to draw of the accuracies per epoch",
-        pairs_plot="the picture to draw of the differences",
-    )

@@ -1,15 +1,16 @@
 """Which runs `compare` compares, and what it writes."""
 
 import json
+import shlex
 from pathlib import Path
 
-import compare as compare_stage
 import pytest
 import yaml
 
-from cifar2.errors import UserError
+from cifar2.errors import FileError, UserError
 from cifar2.report import results
-from tests.conftest import contents, run, words, write
+from tests.conftest import ZOO_STAGES, contents, write
+from zoo import compare as compare_stage
 
 EPOCHS = 2
 ZOO = {
@@ -76,7 +77,7 @@ def zoo(tmp_path: Path) -> Path:
 
 def compare(zoo: Path) -> dict[str, bytes]:
     """Compare in this process; return the outputs."""
-    _, _, *options = words("compare")
+    _, _, _, *options = shlex.split(ZOO_STAGES["compare"]["cmd"])
     compare_stage.main(
         **{
             option.removeprefix("--").replace("-", "_"): zoo / path
@@ -159,13 +160,12 @@ def test_runs_on_different_images_are_an_error(other: dict[str, str], zoo: Path)
         compare(zoo)
 
 
-def test_damaged_run_is_named_with_what_to_do(zoo: Path) -> None:
-    (zoo / "runs/baseline-1/predictions.csv").write_text("image\n0\n")
-    said = run(*words("compare"), cwd=zoo, status=2)
-    assert said == (
-        "compare: runs/baseline-1/predictions.csv: damaged ('actual'); "
-        "remove the run's folder, then run `make zoo`\n"
-    )
+def test_damaged_run_is_named(zoo: Path) -> None:
+    path = zoo / "runs/baseline-1/predictions.csv"
+    path.write_text("image\n0\n")
+    with pytest.raises(FileError) as caught:
+        compare(zoo)
+    assert str(caught.value) == f"{path}: damaged ('actual')"
 
 
 def test_wrong_settings_leave_the_former_outputs(zoo: Path) -> None:

@@ -10,13 +10,14 @@ import pytest
 
 from cifar2 import params
 from cifar2.errors import FileError, UserError
-from cifar2.report import results, summary
+from cifar2.report import results
 from cifar2.report.results import Accuracy, ClassScores, Prediction, Scores
-from cifar2.report.summary import Result, Run, Spread
 from cifar2.training.series import Epoch
-from cifar2.variants import Accuracies
 from tests.conftest import write
 from tests.unit.settings import settings
+from zoo import summary
+from zoo.summary import Result, Run, Spread
+from zoo.variants import Accuracies
 
 EPOCHS = [Epoch(1, 0.75, 0.5, 0.7, 0.55), Epoch(2, 0.5, 0.75, 0.6, 0.65)]
 ACTUAL = ["bird", "airplane", "bird", "airplane"]

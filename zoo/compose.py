@@ -8,16 +8,20 @@ do; and the zoo's own `dvc.yaml` need not name the network of each variant.
 """
 
 import hashlib
-import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
-
-import _stage
 import yaml
 
-from cifar2 import files, params, variants
+from cifar2 import files, params
+from zoo import variants
+
+HELP = {
+    "settings": "the project's settings file",
+    "zoo": "the zoo's settings file",
+    "pipeline": "the main pipeline's dvc.yaml",
+    "runs": "the folder to write a file per run to",
+}
 
 
 def main(settings: Path, zoo: Path, pipeline: Path, runs: Path) -> None:
@@ -63,14 +67,3 @@ def checksums(root: Path, deps: list[str], model: str) -> str:
 def write(path: Path, settings: params.Params, code: str = "") -> None:
     content: dict[str, Any] = settings.model_dump()
     files.write(path, (code + yaml.safe_dump(content, sort_keys=False)).encode())
-
-
-if __name__ == "__main__":
-    _stage.run(
-        main,
-        __doc__,
-        settings="the project's settings file",
-        zoo="the zoo's settings file",
-        pipeline="the main pipeline's dvc.yaml",
-        runs="the folder to write a file per run to",
-    )

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import compose as compose_stage
 import pytest
 import yaml
 
@@ -15,6 +14,7 @@ from cifar2 import params
 from cifar2.errors import UserError
 from tests.conftest import ROOT, contents
 from tests.stages.source import NETWORKS, NOT_IN_DEPS, PLUMBING_FILES, reached_files
+from zoo import compose as compose_stage
 
 # The zoo's settings, with a single seed of each variant.
 ZOO = yaml.safe_load((ROOT / "zoo/params.yaml").read_text())

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-import confusion as confusion_stage
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from cifar2.errors import FileError
-from cifar2.report import plotting, results
+from cifar2.report import results
+from zoo import confusion as confusion_stage
+from zoo import plotting
 
 
 def confuse(folder: Path, *answers: tuple[str, str]) -> None:

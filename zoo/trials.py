@@ -1,17 +1,23 @@
 """Compare the zoo's trials: settings, on train images that were set apart."""
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # for where PYTHONSAFEPATH is set
+from cifar2 import files
+from zoo import variants
 
-import _stage
-
-from cifar2 import files, variants
+MISSING = "`make zoo` makes it"
+DAMAGED = "remove the run's folder, then run `make zoo`"
+HELP = {
+    "zoo": "the zoo's settings file",
+    "settings": "the folder of the runs' settings",
+    "runs": "the folder of the runs' results",
+    "results": "the CSV file to write each trial's accuracies to",
+    "pairs": "the CSV file to write the difference of every pair to",
+}
 
 
 def main(zoo: Path, settings: Path, runs: Path, results: Path, pairs: Path) -> None:
-    from cifar2.report import comparison, summary
+    from zoo import comparison, summary
 
     trials = variants.load(zoo).trials
     found = summary.finished_runs(settings, runs, dict.fromkeys(trials.variants, trials.seeds))
@@ -24,17 +30,3 @@ def main(zoo: Path, settings: Path, runs: Path, results: Path, pairs: Path) -> N
     on_folds = {name: [summary.right(run) for run in each.values()] for name, each in whole.items()}
     differences = comparison.differences_on_folds(on_folds) if on_folds else []
     files.write(pairs, comparison.table(differences).encode())
-
-
-if __name__ == "__main__":
-    _stage.run(
-        main,
-        __doc__,
-        missing="`make zoo` makes it",
-        damaged="remove the run's folder, then run `make zoo`",
-        zoo="the zoo's settings file",
-        settings="the folder of the runs' settings",
-        runs="the folder of the runs' results",
-        results="the CSV file to write each trial's accuracies to",
-        pairs="the CSV file to write the difference of every pair to",
-    )

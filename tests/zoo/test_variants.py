@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from cifar2 import params, variants
+from cifar2 import params
 from cifar2.errors import UserError
-from cifar2.variants import Run
 from tests.conftest import ROOT
 from tests.unit.settings import settings
+from zoo import variants
+from zoo.variants import Run
 
 SMALL: dict[str, Any] = {
     "common": {"train": {"threads": 1}},

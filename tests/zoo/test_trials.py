@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trials as trials_stage
 import yaml
 
 from cifar2.errors import UserError
-from tests.stages.test_compare import ZOO, write_run
+from tests.zoo.test_compare import ZOO, write_run
+from zoo import trials as trials_stage
 
 
 @pytest.fixture
