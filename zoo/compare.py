@@ -1,4 +1,4 @@
-"""Compare the zoo's variants: means over seeds, the book's figures, which differences are real.
+"""Compare the zoo's variants: means over seeds, the book's numbers, which differences are real.
 
 And describe each variant in a model card.
 """
@@ -37,36 +37,34 @@ def main(
     curves_plot: Path,
     pairs_plot: Path,
 ) -> None:
-    import torch
-
     from cifar2.report import card
     from zoo import comparison, plotting, summary
 
     content = variants.load(zoo)
     compared = summary.finished_runs(settings, runs, content.compared())
     others = summary.finished_runs(settings, runs, content.not_compared())
-    data = summary.data_of(compared)
-    book = {} if summary.have_holdout(compared) else content.book
+    data = summary.describe_data(compared)
+    book = {} if summary.has_holdout(compared) else content.book
 
     summarised = summary.summarise(compared | others)
-    as_json = summary.as_json(summarised)
-    files.write(results, (json.dumps(as_json, indent=2) + "\n").encode())
-    files.write(markdown, summary.table(summarised, book).encode())
+    as_json = json.dumps(summary.to_json(summarised), indent=2)
+    files.write(results, f"{as_json}\n".encode())
+    files.write(markdown, summary.format_table(summarised, book).encode())
 
     with files.folder(cards) as part:
         for name, seeds in (compared | others).items():
             scores = [run.accuracy for run in seeds.values()]
-            settings_of_first = next(iter(seeds.values())).settings
-            text = card.card(settings_of_first, scores, list(seeds), [], torch.__version__)
+            first = next(iter(seeds.values()))
+            text = card.card(first.settings, scores, list(seeds), [])
             files.write(part / f"{name}.md", text.encode())
 
-    drawn = summary.drawn(compared, book)
+    drawn = plotting.collect_variants(compared, book)
     title = f"Accuracy on {data}: mean over seeds, ± one standard deviation"
     files.write(accuracy_plot, plotting.bars(drawn, title))
     title = f"Accuracy per epoch on {data}: mean over seeds, and range"
     files.write(curves_plot, plotting.small_multiples(drawn, title))
 
-    differences = comparison.differences(summary.correct(compared))
+    differences = comparison.differences(summary.mark_answers(compared))
     files.write(pairs, comparison.table(differences).encode())
     title = f"Val accuracy on {data}, row minus column, in percentage points;"
     title += "\nbold: the 95% interval leaves out 0, with three seeds or more each"

@@ -2,14 +2,16 @@
 
 A run's settings are the project's, with what its variant changes, and its seed. What the run does
 not use has a fixed value, so that another default trains only the variants that use it. The
-checksums stand in a comment above. They are of the code that the main pipeline's `dvc.yaml` names
-for the same stage. So a run's file changes, and DVC trains it again, when its settings or its code
-do; and the zoo's own `dvc.yaml` need not name the network of each variant.
+checksums stand in a comment above. They are of the code that the main pipeline's `dvc.yaml` names:
+for a training that of `train`, for an evaluation that of both `train` and `evaluate`. So a run's
+file changes, and DVC runs it again, when its settings or its code do; the zoo's own `dvc.yaml` need
+not name the network of each variant; and the MD5 of the file for the evaluation, which lies beside
+a result as `made_by`, says which settings and code made that result.
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -28,29 +30,36 @@ def main(settings: Path, zoo: Path, pipeline: Path, runs: Path) -> None:
     defaults = params.load(settings)
     content = variants.load(zoo)
     stages = yaml.safe_load(pipeline.read_bytes())["stages"]
+    code_of_training = stages["train"]["deps"]
+    code_of_both = dict.fromkeys([*code_of_training, *stages["evaluate"]["deps"]])
+
+    of_data: dict[str, dict[str, object]] = {
+        "ten_classes": {"classes": content.ten_classes.classes}
+    }
+    for seed in content.trials.seeds:
+        of_data[f"trials-{seed}"] = {"holdout": content.trials.holdout, "fold": seed - 1}
     with files.folder(runs) as part:
-        ten_classes = defaults.data.model_copy(update={"classes": content.ten_classes.classes})
-        data_alone = params.of_training(defaults).model_copy(update={"data": ten_classes})
-        write(part / "ten_classes.yaml", data_alone)
-        for seed in content.trials.seeds:
-            held = {"holdout": content.trials.holdout, "fold": seed - 1}
-            apart = defaults.data.model_copy(update=held)
-            data_alone = params.of_training(defaults).model_copy(update={"data": apart})
-            write(part / f"trials-{seed}.yaml", data_alone)
+        for name, changes in of_data.items():
+            data = defaults.data.model_copy(update=changes)
+            needed = params.of_training(defaults).model_copy(update={"data": data})
+            write(part / f"{name}.yaml", needed)
         for name, run in variants.runs(content, defaults, str(zoo)):
             to_train = params.of_training(run)
-            holdout = run.data.model_dump(include={"holdout", "fold"})  # for the model card
-            data = to_train.data.model_copy(update=holdout)
+            images = run.data.model_dump(include={"classes", "holdout", "fold"})
+            data = to_train.data.model_copy(update=images)
             evaluation = run.evaluation
             if not run.data.holdout:  # then there are no test images
                 evaluation = evaluation.model_copy(update={"test": True})
             to_evaluate = to_train.model_copy(update={"data": data, "evaluation": evaluation})
-            for stage, needed in (("train", to_train), ("evaluate", to_evaluate)):
-                code = checksums(pipeline.parent, stages[stage]["deps"], run.model.name)
-                write(part / stage / f"{name}.yaml", needed, code)
+            for stage, needed, code in (
+                ("train", to_train, code_of_training),
+                ("evaluate", to_evaluate, code_of_both),
+            ):
+                comment = checksums(pipeline.parent, code, run.model.name)
+                write(part / stage / f"{name}.yaml", needed, comment)
 
 
-def checksums(root: Path, deps: list[str], model: str) -> str:
+def checksums(root: Path, deps: Iterable[str], model: str) -> str:
     """Return a comment with the MD5 of each file of code among `deps`, as `dvc.yaml` names them."""
     lines = []
     for dep in deps:
@@ -64,6 +73,6 @@ def checksums(root: Path, deps: list[str], model: str) -> str:
     return "".join(lines)
 
 
-def write(path: Path, settings: params.Params, code: str = "") -> None:
-    content: dict[str, Any] = settings.model_dump()
-    files.write(path, (code + yaml.safe_dump(content, sort_keys=False)).encode())
+def write(path: Path, settings: params.Params, comment: str = "") -> None:
+    content = yaml.safe_dump(settings.model_dump(), sort_keys=False)
+    files.write(path, (comment + content).encode())

@@ -1,4 +1,4 @@
-"""Draw which class a trained network predicts for the images of which."""
+"""Draw how many images of each class a trained network predicts as which class."""
 
 from pathlib import Path
 

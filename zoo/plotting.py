@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +12,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cifar2.report.plotting import TRAIN_COLOUR, VAL_COLOUR, png
+
+if TYPE_CHECKING:
+    from zoo.summary import Runs
+    from zoo.variants import Accuracies
 
 
 class Variant(NamedTuple):
@@ -27,6 +31,25 @@ class Variant(NamedTuple):
     val: Sequence[float]
     curves: NDArray[np.float64]
     book: tuple[float, float] | None
+
+
+def collect_variants(runs: Runs, book: Mapping[str, Accuracies]) -> list[Variant]:
+    """Return what `bars` and `small_multiples` draw of the variants' runs."""
+    return [
+        Variant(
+            name,
+            [run.accuracy.train.accuracy for run in seeds.values()],
+            [run.accuracy.val.accuracy for run in seeds.values()],
+            np.array(
+                [
+                    [run.series[quantity] for run in seeds.values()]
+                    for quantity in ("train_accuracy", "val_accuracy")
+                ]
+            ),
+            (book[name].train, book[name].val) if name in book else None,
+        )
+        for name, seeds in runs.items()
+    ]
 
 
 def bars(variants: Sequence[Variant], title: str) -> bytes:

@@ -1,9 +1,8 @@
-"""What several seeds of each variant come to: means, spreads, a table, and what to draw."""
+"""Summaries over seeds: means, standard deviations, tables."""
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,19 +14,19 @@ from pydantic import BaseModel
 
 from cifar2 import models, params
 from cifar2.errors import MissingFile, UserError
-from cifar2.report import results
+from cifar2.report import results, series
 from cifar2.report.results import Accuracy, Prediction
-from cifar2.training import series
-from cifar2.training.series import Epoch
-from zoo.plotting import Variant
 from zoo.variants import Accuracies
 
 
 class Run(NamedTuple):
-    """What a run left: its settings, its figures per epoch, its scores, its predictions on val."""
+    """The results of a run: its settings, its values per epoch, its scores, its predictions on val.
+
+    series: by quantity, as `series.read` returns them.
+    """
 
     settings: params.Params
-    epochs: list[Epoch]
+    series: dict[str, list[float]]
     accuracy: Accuracy
     predictions: list[Prediction]
 
@@ -44,7 +43,7 @@ class Spread(BaseModel):
 
 
 class Result(BaseModel):
-    """What a variant's seeds come to, and the size of its network and of its training."""
+    """The accuracies of a variant over its seeds, and the size of its network and its training."""
 
     train: Spread
     val: Spread
@@ -54,10 +53,10 @@ class Result(BaseModel):
 
 
 def finished_runs(settings: Path, runs: Path, seeds: Mapping[str, Sequence[int]]) -> Runs:
-    """Read the runs of each variant that are trained to their last epoch and measured.
+    """Read the runs of each variant that are trained to their last epoch and evaluated.
 
-    A run that failed, or that is under way, may still have results of former settings. It is left
-    out, and so is a variant without a finished run.
+    The results of a run that failed, or that is under way, may be of former settings or code. They
+    are left out, and so is a variant without a finished run.
 
     Args:
         settings: the folder of each run's settings, `baseline-1.yaml` and so on.
@@ -66,29 +65,32 @@ def finished_runs(settings: Path, runs: Path, seeds: Mapping[str, Sequence[int]]
     Raises:
         FileError: if a result is damaged.
     """
-    found: Runs = {}
+    finished: Runs = {}
     for variant, numbers in seeds.items():
         for seed in numbers:
             run = _read(settings / f"{variant}-{seed}.yaml", runs / f"{variant}-{seed}")
             if run is not None:
-                found.setdefault(variant, {})[seed] = run
-    return found
+                finished.setdefault(variant, {})[seed] = run
+    return finished
 
 
 def _read(settings: Path, folder: Path) -> Run | None:
     try:
-        epochs = series.read(folder / "training")
-        run_settings = params.load(settings)
-        if len(epochs) != run_settings.train.epochs:
+        digest = hashlib.md5(settings.read_bytes(), usedforsecurity=False).hexdigest()
+        if (folder / "made_by").read_bytes().strip() != digest.encode():
             return None
-        accuracy = results.read_accuracy(folder / "accuracy.json")
-        predictions = results.read_predictions(folder / "predictions.csv")
-    except (MissingFile, series.Unfinished):
+        run = Run(
+            params.load(settings),
+            series.read(folder / "training"),
+            results.read_accuracy(folder / "accuracy.json"),
+            results.read_predictions(folder / "predictions.csv"),
+        )
+    except (FileNotFoundError, MissingFile, series.Unfinished):
         return None
-    return Run(run_settings, epochs, accuracy, predictions)
+    return run if len(run.series["val_loss"]) == run.settings.train.epochs else None
 
 
-def data_of(runs: Runs) -> str:
+def describe_data(runs: Runs) -> str:
     """Return the data set and the classes that all runs are on, and what val is, in words.
 
     Raises:
@@ -99,7 +101,8 @@ def data_of(runs: Runs) -> str:
         for seed, run in seeds.items():
             first = first or run
             if _images(run) != _images(first):
-                raise UserError(f"{variant}-{seed} was not measured on the images of the others")
+                name = f"{variant}-{seed}"
+                raise UserError(f"{name} was evaluated on different images from the other runs")
     if first is None:
         raise UserError("no run is finished yet")
     words = f"{first.accuracy.dataset} ({', '.join(first.accuracy.classes)})"
@@ -107,7 +110,7 @@ def data_of(runs: Runs) -> str:
     return words + (f", fold {data.fold} of {data.holdout:g} as val" if data.holdout else "")
 
 
-def have_holdout(runs: Runs) -> bool:
+def has_holdout(runs: Runs) -> bool:
     """Tell whether val is train images that were set apart, so that the book's val is another."""
     return any(run.settings.data.holdout > 0 for seeds in runs.values() for run in seeds.values())
 
@@ -117,11 +120,11 @@ def _images(run: Run) -> tuple[str, list[str]]:
 
 
 def summarise(runs: Runs) -> dict[str, Result]:
-    """Return what the seeds of each variant come to."""
-    return {variant: _result(list(seeds.values())) for variant, seeds in runs.items()}
+    """Return the summary of each variant's seeds."""
+    return {variant: _summarise(list(seeds.values())) for variant, seeds in runs.items()}
 
 
-def _result(seeds: list[Run]) -> Result:
+def _summarise(seeds: list[Run]) -> Result:
     settings, classes = seeds[0].settings, len(seeds[0].accuracy.classes)
     network = models.get_model(settings.model.name, classes, **settings.model.config())
     tested = [run.accuracy.test.accuracy for run in seeds if run.accuracy.test]
@@ -139,7 +142,7 @@ def _spread(accuracies: list[float]) -> Spread:
     return Spread(mean=round(statistics.mean(accuracies), 6), std=std, seeds=accuracies)
 
 
-def as_json(summary: Mapping[str, Result]) -> dict[str, object]:
+def to_json(summary: Mapping[str, Result]) -> dict[str, object]:
     """Return the results as plain containers; without test where there is none."""
     return {
         name: each.model_dump(exclude=set() if each.test else {"test"})
@@ -147,38 +150,18 @@ def as_json(summary: Mapping[str, Result]) -> dict[str, object]:
     }
 
 
-def correct(runs: Runs) -> dict[str, NDArray[np.bool_]]:
-    """Return, for each variant, whether each seed's network was right: bool [seeds, images]."""
+def mark_answers(runs: Runs) -> dict[str, list[NDArray[np.bool_]]]:
+    """Return, for each variant and seed, whether each answer is right: bool [images]."""
     return {
-        variant: np.array([right(run) for run in seeds.values()]) for variant, seeds in runs.items()
+        variant: [
+            np.array([each.predicted == each.actual for each in run.predictions])
+            for run in seeds.values()
+        ]
+        for variant, seeds in runs.items()
     }
 
 
-def right(run: Run) -> NDArray[np.bool_]:
-    """Return whether the network was right about each image, bool [images]."""
-    return np.array([each.predicted == each.actual for each in run.predictions])
-
-
-def drawn(runs: Runs, book: Mapping[str, Accuracies]) -> list[Variant]:
-    """Return what `plotting.bars` and `plotting.small_multiples` draw."""
-    return [
-        Variant(
-            variant,
-            [run.accuracy.train.accuracy for run in seeds.values()],
-            [run.accuracy.val.accuracy for run in seeds.values()],
-            np.array(
-                [
-                    [[epoch.train_accuracy for epoch in run.epochs] for run in seeds.values()],
-                    [[epoch.val_accuracy for epoch in run.epochs] for run in seeds.values()],
-                ]
-            ),
-            (book[variant].train, book[variant].val) if variant in book else None,
-        )
-        for variant, seeds in runs.items()
-    ]
-
-
-def table(summary: Mapping[str, Result], book: Mapping[str, Accuracies]) -> str:
+def format_table(summary: Mapping[str, Result], book: Mapping[str, Accuracies]) -> str:
     """Return the results as a table in Markdown, beside those of the book."""
     parts = ["train", "val"]
     if any(result.test for result in summary.values()):
@@ -190,29 +173,27 @@ def table(summary: Mapping[str, Result], book: Mapping[str, Accuracies]) -> str:
     for name, result in summary.items():
         cells = [f"`{name}`", f"{result.parameters:,}", str(result.epochs)]
         cells.append(str(len(result.val.seeds)))
-        cells += [_written(getattr(result, part)) for part in parts]
+        cells += [_format_spread(getattr(result, part)) for part in parts]
         printed = book.get(name)
         cells.append(f"{printed.train:.2f}, {printed.val:.2f}" if printed else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def trials_table(trials: Runs) -> str:
-    """Return what the folds of each trial come to as CSV: means, deviation, each accuracy."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    seeds = [str(seed) for runs in list(trials.values())[:1] for seed in runs]
-    writer.writerow(["trial", "epochs", "accuracy", "std", "loss", *seeds])
-    for name, runs in trials.items():
-        scores = [run.accuracy.val for run in runs.values()]
-        spread = _spread([score.accuracy for score in scores])
-        loss = round(statistics.mean(score.loss for score in scores), 6)
-        epochs = next(iter(runs.values())).settings.train.epochs
-        writer.writerow([name, epochs, spread.mean, spread.std, loss, *spread.seeds])
-    return text.getvalue()
-
-
-def _written(spread: Spread | None) -> str:
+def _format_spread(spread: Spread | None) -> str:
     if spread is None:
         return ""
     return f"{spread.mean:.4f}" + ("" if spread.std is None else f" ± {spread.std:.4f}")
+
+
+def format_trials(trials: Runs) -> str:
+    """Return the accuracies of each trial as CSV: mean, deviation, mean loss, and each fold's."""
+    rows = []
+    for name, folds in trials.items():
+        scores = [run.accuracy.val for run in folds.values()]
+        spread = _spread([score.accuracy for score in scores])
+        loss = round(statistics.mean(score.loss for score in scores), 6)
+        epochs = next(iter(folds.values())).settings.train.epochs
+        rows.append([name, epochs, spread.mean, spread.std, loss, *spread.seeds])
+    seeds = next(iter(trials.values()), {})
+    return results.table(["trial", "epochs", "accuracy", "std", "loss", *seeds], rows)

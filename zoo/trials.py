@@ -20,13 +20,13 @@ def main(zoo: Path, settings: Path, runs: Path, results: Path, pairs: Path) -> N
     from zoo import comparison, summary
 
     trials = variants.load(zoo).trials
-    found = summary.finished_runs(settings, runs, dict.fromkeys(trials.variants, trials.seeds))
-    whole = {name: each for name, each in found.items() if len(each) == len(trials.seeds)}
+    finished = summary.finished_runs(settings, runs, dict.fromkeys(trials.variants, trials.seeds))
+    whole = {name: folds for name, folds in finished.items() if len(folds) == len(trials.seeds)}
     if whole:
         for seed in trials.seeds:  # an error, if its trials are not on the same images
-            summary.data_of({name: {seed: each[seed]} for name, each in whole.items()})
+            summary.describe_data({name: {seed: folds[seed]} for name, folds in whole.items()})
 
-    files.write(results, summary.trials_table(whole).encode())
-    on_folds = {name: [summary.right(run) for run in each.values()] for name, each in whole.items()}
-    differences = comparison.differences_on_folds(on_folds) if on_folds else []
+    files.write(results, summary.format_trials(whole).encode())
+    marks = summary.mark_answers(whole)
+    differences = comparison.differences_on_folds(marks) if marks else []
     files.write(pairs, comparison.table(differences).encode())

@@ -43,7 +43,8 @@ class Zoo(Group):
     ten_classes: variants on other classes, so in no comparison.
     trials: settings that are compared with each other, on train images that are set apart; the run
         of a seed has fold seed - 1 of the holdout.
-    neither: runs whose networks are asked about images of the classes that they do not know.
+    asked_about_others: runs whose networks are asked about images of the classes that they do not
+        know.
     book: accuracies that the book prints.
     """
 
@@ -53,7 +54,7 @@ class Zoo(Group):
     slow: Variants
     ten_classes: TenClasses
     trials: Trials
-    neither: list[Str]
+    asked_about_others: list[Str]
     book: dict[str, Accuracies]
 
     @model_validator(mode="after")
@@ -63,10 +64,11 @@ class Zoo(Group):
             if names.count(name) > 1:
                 raise ValueError(f"there are two variants named {name!r}")
         runs = [f"{name}-{seed}" for name, seeds in self.compared().items() for seed in seeds]
-        for name in self.neither:
+        for name in self.asked_about_others:
             if name not in runs:
                 hint = params.did_you_mean(name, runs)
-                raise ValueError(f"neither: {name!r}: unknown run;{hint} names are like baseline-1")
+                hint += " names are like baseline-1"
+                raise ValueError(f"asked_about_others: {name!r}: unknown run;{hint}")
         last = params.folds(self.trials.holdout)
         for seed in self.trials.seeds:
             if not 1 <= seed <= last:
@@ -75,13 +77,7 @@ class Zoo(Group):
         return self
 
     def groups(self) -> dict[str, Variants]:
-        return {
-            "quick": self.quick,
-            "middle": self.middle,
-            "slow": self.slow,
-            "ten_classes": self.ten_classes,
-            "trials": self.trials,
-        }
+        return {name: group for name, group in self if isinstance(group, Variants)}
 
     def compared(self) -> dict[str, list[int]]:
         """Return the variants on the same images, with their seeds."""
@@ -122,6 +118,8 @@ def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[Run]:
                 raise UserError(f"{place}: data: a variant can't change the data")
             for seed in group.seeds:
                 own: Differences = {"train": {"seed": seed}}
+                if isinstance(group, TenClasses):
+                    own["data"] = {"classes": group.classes}
                 if isinstance(group, Trials):
                     own["data"] = {"holdout": group.holdout, "fold": seed - 1}
                     own["evaluation"] = {"test": False}

@@ -1,6 +1,7 @@
-"""What several seeds of each variant come to."""
+"""Which runs are finished, and the summaries over their seeds."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,149 +11,108 @@ import pytest
 
 from cifar2 import params
 from cifar2.errors import FileError, UserError
-from cifar2.report import results
-from cifar2.report.results import Accuracy, ClassScores, Prediction, Scores
-from cifar2.training.series import Epoch
-from tests.conftest import write
+from cifar2.report.results import Accuracy
+from tests.conftest import contents
 from tests.unit.settings import settings
+from tests.zoo.runs import some_accuracy, some_predictions, write_run
 from zoo import summary
 from zoo.summary import Result, Run, Spread
 from zoo.variants import Accuracies
 
-EPOCHS = [Epoch(1, 0.75, 0.5, 0.7, 0.55), Epoch(2, 0.5, 0.75, 0.6, 0.65)]
-ACTUAL = ["bird", "airplane", "bird", "airplane"]
+
+def finished(zoo: Path, **seeds: list[int]) -> summary.Runs:
+    return summary.finished_runs(zoo / "settings/evaluate", zoo / "runs", seeds)
 
 
-def accuracy(
-    train: float = 0.75, val: float = 0.5, dataset: str = "cifar10", classes: str = "airplane bird"
-) -> Accuracy:
-    return Accuracy(
-        dataset=dataset,
-        model="net",
-        train=Scores(accuracy=train, loss=0.5),
-        val=ClassScores(accuracy=val, loss=0.6, per_class=dict.fromkeys(classes.split(), val)),
-    )
-
-
-def predictions(right: str = "yyny", actual: list[str] = ACTUAL) -> list[Prediction]:
-    """Return predictions that are right where there is a y."""
-    return [
-        Prediction(index, name, name if answer == "y" else "frog", 0.75)
-        for index, (name, answer) in enumerate(zip(actual, right, strict=True))
-    ]
+def finished_seeds(zoo: Path, **seeds: list[int]) -> dict[str, list[int]]:
+    return {name: list(runs) for name, runs in finished(zoo, **seeds).items()}
 
 
 # Runs on disk
 
 
-def write_run(folder: Path, name: str, epochs: int = 2) -> Path:
-    """Write the settings of a run, and all that it leaves; return its folder of results."""
-    (folder / "settings").mkdir(exist_ok=True)
-    write(folder / "settings" / f"{name}.yaml", train__epochs=epochs)
-    run = folder / "runs" / name
-    for part in ("train", "val"):
-        path = run / "training" / "plots" / "metrics" / part
-        path.mkdir(parents=True)
-        for quantity in ("loss", "accuracy"):
-            rows = [f"{e.epoch}\t{getattr(e, f'{part}_{quantity}')}\n" for e in EPOCHS]
-            (path / f"{quantity}.tsv").write_text(f"step\t{quantity}\n" + "".join(rows))
-    results.write_accuracy(run / "accuracy.json", accuracy())
-    results.write_predictions(run / "predictions.csv", predictions())
-    return run
-
-
-def finished(folder: Path, **seeds: list[int]) -> summary.Runs:
-    return summary.finished_runs(folder / "settings", folder / "runs", seeds)
-
-
 def test_finished_run_is_read_whole(tmp_path: Path) -> None:
-    write_run(tmp_path, "width-3")
+    write_run(tmp_path, "width-3", right=8)
+    quantities = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    series = {name: 2 * [0.8 + place] for place, name in enumerate(quantities)}
     expected = Run(
-        params.load(tmp_path / "settings" / "width-3.yaml"), EPOCHS, accuracy(), predictions()
+        params.load(tmp_path / "settings/evaluate/width-3.yaml"),
+        series,
+        some_accuracy(0.8),
+        some_predictions(8),
     )
     assert finished(tmp_path, width=[3]) == {"width": {3: expected}}
 
 
-def test_runs_are_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
-    for name in ("a-1", "a-2", "b-1"):
+def test_runs_are_those_that_are_asked_for_in_that_order(tmp_path: Path) -> None:
+    for name in ("a-1", "a-2", "a-3", "b-1", "c-1"):
         write_run(tmp_path, name)
-    found = finished(tmp_path, b=[1], a=[2, 1])
-    assert [(variant, list(seeds)) for variant, seeds in found.items()] == [
-        ("b", [1]),
-        ("a", [2, 1]),
-    ]
+    found = finished_seeds(tmp_path, b=[1], a=[2, 1], none=[], new=[1])
+    assert list(found.items()) == [("b", [1]), ("a", [2, 1])]
 
 
-def test_run_that_is_not_asked_for_is_left_out(tmp_path: Path) -> None:
-    for name in ("a-1", "a-2", "b-1"):
-        write_run(tmp_path, name)
-    assert {name: list(seeds) for name, seeds in finished(tmp_path, a=[2]).items()} == {"a": [2]}
-
-
-def remove_accuracy(run: Path) -> None:
-    (run / "accuracy.json").unlink()
-
-
-def remove_predictions(run: Path) -> None:
-    (run / "predictions.csv").unlink()
-
-
-def remove_a_series(run: Path) -> None:
-    (run / "training" / "plots" / "metrics" / "train" / "accuracy.tsv").unlink()
-
-
-def remove_all_series(run: Path) -> None:
-    for path in (run / "training").rglob("*.tsv"):
-        path.unlink()
-    for path in sorted((run / "training").rglob("*"), reverse=True):
-        path.rmdir()
-
-
-def shorten_a_series(run: Path) -> None:
-    (run / "training" / "plots" / "metrics" / "val" / "loss.tsv").write_text("step\tloss\n")
+SERIES = "training/plots/metrics/train/accuracy.tsv"
 
 
 def shorten_all_series(run: Path) -> None:
-    for path in (run / "training").rglob("*.tsv"):
+    for path in run.rglob("*.tsv"):
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        remove_accuracy,
-        remove_predictions,
-        remove_a_series,
-        remove_all_series,
-        shorten_a_series,
+        lambda run: (run / "accuracy.json").unlink(),
+        lambda run: (run / "predictions.csv").unlink(),
+        lambda run: (run / SERIES).unlink(),
+        lambda run: shutil.rmtree(run / "training"),
+        lambda run: (run / SERIES).write_text("step\taccuracy\n1\t0.5\n"),
         shorten_all_series,
+        lambda run: write_run(run.parent.parent, run.name, epochs=3),
+        lambda run: (run / "made_by").unlink(),
+        lambda run: (run / "made_by").write_text("0123\n"),
+        lambda run: shutil.copy(run.parent / "width-1/made_by", run),
+    ],
+    ids=[
+        "no accuracy",
+        "no predictions",
+        "a series is missing",
+        "no series",
+        "a series is shorter",
+        "all series are shorter",
+        "all series are longer",
+        "no hash",
+        "damaged hash",
+        "hash of another run",
     ],
 )
-def test_unfinished_run_is_left_out(change: Callable[[Path], None], tmp_path: Path) -> None:
-    """It may still have an accuracy of former settings."""
-    write_run(tmp_path, "width-1")
-    change(write_run(tmp_path, "width-2"))
-    found = finished(tmp_path, width=[1, 2])
-    assert {name: list(seeds) for name, seeds in found.items()} == {"width": [1]}
+def test_run_that_is_unfinished_or_of_other_settings_is_left_out(
+    change: Callable[[Path], object], tmp_path: Path
+) -> None:
+    write_run(tmp_path, "width-1", train__seed=1)
+    change(write_run(tmp_path, "width-2", train__seed=2))
+    assert finished_seeds(tmp_path, width=[1, 2]) == {"width": [1]}
 
 
-def test_run_with_more_epochs_than_its_settings_is_left_out(tmp_path: Path) -> None:
-    write_run(tmp_path, "width-1", epochs=1)
-    assert finished(tmp_path, width=[1]) == {}
-
-
-def test_variant_without_a_finished_run_is_left_out(tmp_path: Path) -> None:
-    write_run(tmp_path, "width-1")
-    assert list(finished(tmp_path, deep=[1, 2], width=[1], wide=[])) == ["width"]
+@pytest.mark.parametrize("change", ["# 0123  src/cifar2/training/loop.py\n", "\n"])
+def test_result_of_former_settings_or_code_stays_and_is_left_out(
+    change: str, tmp_path: Path
+) -> None:
+    """Each byte of the settings file counts; the checksums of the code are in its comments."""
+    run = write_run(tmp_path, "width-1")
+    before = contents(run)
+    path = tmp_path / "settings/evaluate/width-1.yaml"
+    former = path.read_bytes()
+    path.write_bytes(former + change.encode())
+    assert finished_seeds(tmp_path, width=[1]) == {}
+    assert contents(run) == before
+    path.write_bytes(former)
+    assert finished_seeds(tmp_path, width=[1]) == {"width": [1]}
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [
-        ("predictions.csv", "x\n1\n"),
-        ("accuracy.json", "{}"),
-        ("training/plots/metrics/val/loss.tsv", "step\tloss\n1\tx\n2\tx\n"),
-    ],
+    [("predictions.csv", "x\n1\n"), ("accuracy.json", "{}"), (SERIES, "step\taccuracy\n1\tx\n")],
 )
 def test_damaged_result_is_named(name: str, content: str, tmp_path: Path) -> None:
     path = write_run(tmp_path, "width-1") / name
@@ -165,60 +125,35 @@ def test_damaged_result_is_named(name: str, content: str, tmp_path: Path) -> Non
 # Runs in memory
 
 
-PREDICTIONS = predictions()
-
-
-def run(accuracy: Accuracy, predictions: list[Prediction] = PREDICTIONS, **changes: Any) -> Run:
+def run(scores: Accuracy | float = 0.5, right: int = 5, actual: str = "", **changes: Any) -> Run:
+    """Return a run; `actual` has the classes of the images, two words."""
+    accuracy = scores if isinstance(scores, Accuracy) else some_accuracy(scores)
     usual = {"model__name": "net", "model__n_chans1": 32, "train__epochs": 2}
-    return Run(settings(**usual | changes), EPOCHS, accuracy, predictions)
+    predictions = some_predictions(right, *[actual.split()] if actual else [])
+    return Run(settings(**usual | changes), {}, accuracy, predictions)
 
 
-def test_data_is_named_with_its_classes() -> None:
-    assert summary.data_of({"a": {1: run(accuracy())}}) == "cifar10 (airplane, bird)"
-
-
-def test_runs_on_the_same_images_are_accepted() -> None:
-    other = run(accuracy(val=0.9), predictions("nyyy"))
-    runs = {"a": {1: run(accuracy()), 2: other}, "b": {1: other}}
-    assert summary.data_of(runs) == "cifar10 (airplane, bird)"
+def test_data_is_described_with_its_classes_and_its_fold() -> None:
+    usual = {"a": {1: run(), 2: run(0.9, right=9)}, "b": {1: run()}}
+    apart = {"a": {1: run(data__holdout=0.2, data__fold=3)}}
+    assert summary.describe_data(usual) == "cifar10 (airplane, bird)"
+    assert summary.describe_data(apart) == "cifar10 (airplane, bird), fold 3 of 0.2 as val"
+    assert [summary.has_holdout(runs) for runs in (usual, apart)] == [False, True]
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        run(accuracy(dataset="synthetic")),
-        run(accuracy(), predictions(actual=ACTUAL[::-1])),
-        run(accuracy(), predictions("yyn", ACTUAL[:3])),
+        run(some_accuracy(0.5, dataset="synthetic")),
+        run(actual="bird airplane"),
+        run()._replace(predictions=some_predictions(5)[:9]),
     ],
+    ids=["data set", "order", "fewer"],
 )
 def test_run_on_other_images_is_named(other: Run) -> None:
-    runs = {"a": {1: run(accuracy()), 2: run(accuracy())}, "b": {1: run(accuracy()), 3: other}}
     with pytest.raises(UserError) as caught:
-        summary.data_of(runs)
-    assert str(caught.value) == "b-3 was not measured on the images of the others"
-
-
-@pytest.mark.parametrize("runs", [{}, {"a": {}}])
-def test_no_run_at_all_is_an_error(runs: summary.Runs) -> None:
-    with pytest.raises(UserError, match=r"^no run is finished yet$"):
-        summary.data_of(runs)
-
-
-def test_summary_has_mean_and_sample_standard_deviation() -> None:
-    seeds = {
-        seed: run(accuracy(train, val), train__epochs=30)
-        for seed, (train, val) in enumerate([(0.9, 0.8), (0.95, 0.85), (0.92, 0.83)], start=1)
-    }
-    (result,) = summary.summarise({"a": seeds}).values()
-    assert result.train == Spread(mean=0.923333, std=0.025166, seeds=[0.9, 0.95, 0.92])
-    assert result.val == Spread(mean=0.826667, std=0.025166, seeds=[0.8, 0.85, 0.83])
-    assert result.epochs == 30
-    assert result.parameters == 18_090
-
-
-def test_single_seed_has_no_standard_deviation() -> None:
-    (result,) = summary.summarise({"a": {1: run(accuracy(val=0.8))}}).values()
-    assert result.val == Spread(mean=0.8, std=None, seeds=[0.8])
+        summary.describe_data({"a": {1: run(), 2: run()}, "b": {1: run(), 3: other}})
+    assert str(caught.value) == "b-3 was evaluated on different images from the other runs"
 
 
 @pytest.mark.parametrize(
@@ -226,41 +161,35 @@ def test_single_seed_has_no_standard_deviation() -> None:
     [
         ("airplane bird", {"model__name": "netwidth"}, 38_386),
         ("airplane bird", {"model__name": "netresdeep", "model__n_blocks": 100}, 994_530),
+        ("airplane bird", {"model__kernel_size": 5}, 20_906),
         ("airplane bird cat dog deer", {}, 18_090 + 3 * 33),
     ],
 )
 def test_parameters_are_those_of_the_network_with_its_settings_and_classes(
     classes: str, changes: dict[str, Any], parameters: int
 ) -> None:
-    (result,) = summary.summarise({"a": {1: run(accuracy(classes=classes), **changes)}}).values()
-    assert result.parameters == parameters
+    one = run(some_accuracy(0.5, classes.split()), **changes)
+    assert summary.summarise({"a": {1: one}})["a"].parameters == parameters
 
 
-def test_summary_as_json_has_exact_bytes() -> None:
+def test_summary_as_json_has_mean_and_sample_standard_deviation_in_exact_bytes() -> None:
     """The results in Git rely on them."""
-    runs = {
-        "a": {1: run(accuracy(0.9, 0.8)), 2: run(accuracy(0.95, 0.85))},
-        "b": {1: run(accuracy(1, 0.5))},
-    }
-    summarised = summary.summarise(runs)
-    assert json.dumps(summary.as_json(summarised)) == (
-        '{"a": {"train": {"mean": 0.925, "std": 0.035355, "seeds": [0.9, 0.95]},'
-        ' "val": {"mean": 0.825, "std": 0.035355, "seeds": [0.8, 0.85]},'
-        ' "parameters": 18090, "epochs": 2},'
-        ' "b": {"train": {"mean": 1.0, "std": null, "seeds": [1.0]},'
-        ' "val": {"mean": 0.5, "std": null, "seeds": [0.5]}, "parameters": 18090, "epochs": 2}}'
+    runs = {"a": {1: run(0.9), 2: run(0.95), 3: run(0.92)}, "b": {1: run(0.5, train__epochs=30)}}
+    spread = '{"mean": 0.923333, "std": 0.025166, "seeds": [0.9, 0.95, 0.92]}'
+    single = '{"mean": 0.5, "std": null, "seeds": [0.5]}'
+    assert json.dumps(summary.to_json(summary.summarise(runs))) == (
+        f'{{"a": {{"train": {spread}, "val": {spread}, "parameters": 18090, "epochs": 2}},'
+        f' "b": {{"train": {single}, "val": {single}, "parameters": 18090, "epochs": 30}}}}'
     )
 
 
 def test_accuracies_on_test_are_in_the_results_and_the_table_where_there_are_some() -> None:
-    held = [accuracy(val=val).model_copy(update={"test": accuracy(val=0.5).val}) for val in (1, 0)]
-    summarised = summary.summarise(
-        {"a": {1: run(held[0]), 2: run(held[1])}, "b": {1: run(accuracy())}}
-    )
-    content: Any = summary.as_json(summarised)
+    tested = [run(some_accuracy(val, test=some_accuracy(0.5).val)) for val in (1, 0)]
+    summarised = summary.summarise({"a": dict(enumerate(tested, start=1)), "b": {1: run()}})
+    content: Any = summary.to_json(summarised)
     assert content["a"]["test"] == {"mean": 0.5, "std": 0.0, "seeds": [0.5, 0.5]}
     assert "test" not in content["b"]
-    lines = summary.table(summarised, {}).splitlines()
+    lines = summary.format_table(summarised, {}).splitlines()
     assert lines[0] == "| variant | parameters | epochs | seeds | train | val | test |" + (
         " the book's train, val |"
     )
@@ -268,70 +197,31 @@ def test_accuracies_on_test_are_in_the_results_and_the_table_where_there_are_som
     assert "| 0.5000 ± 0.7071 | 0.5000 ± 0.0000 |" in lines[2]
 
 
-def held(run: Run) -> Run:
-    """Return a run whose val images were set apart."""
-    data = run.settings.data.model_copy(update={"holdout": 0.2, "fold": 3})
-    return run._replace(settings=run.settings.model_copy(update={"data": data}))
-
-
-def test_data_in_words_says_what_val_is_with_a_holdout() -> None:
-    usual = {"a": {1: run(accuracy())}}
-    apart = {"a": {1: held(run(accuracy()))}}
-    assert summary.data_of(usual) == "cifar10 (airplane, bird)"
-    assert summary.data_of(apart) == "cifar10 (airplane, bird), fold 3 of 0.2 as val"
-    assert [summary.have_holdout(runs) for runs in (usual, apart)] == [False, True]
-
-
-def test_table_of_trials_leaves_out_the_deviation_of_a_single_fold() -> None:
-    one = {"a": {2: run(accuracy(val=0.5))}}
-    assert summary.trials_table(one) == "trial,epochs,accuracy,std,loss,2\na,2,0.5,,0.6,0.5\n"
-
-
-def test_correct_says_which_images_each_seed_is_right_on() -> None:
-    runs = {
-        "a": {1: run(accuracy(), predictions("yyny")), 2: run(accuracy(), predictions("nnyy"))},
-        "b": {1: run(accuracy(), predictions("nnnn"))},
-    }
-    correct = summary.correct(runs)
-    assert list(correct) == ["a", "b"]
-    assert correct["a"].dtype == np.bool_
-    assert correct["a"].tolist() == [[True, True, False, True], [False, False, True, True]]
-    assert correct["b"].tolist() == [4 * [False]]
-
-
-def test_drawn_are_accuracies_of_the_trained_networks_and_per_epoch() -> None:
-    runs = {"a": {1: run(accuracy(0.9, 0.8)), 3: run(accuracy(0.95, 0.85))}}
-    (variant,) = summary.drawn(runs, {})
-    assert variant.name == "a"
-    assert (variant.train, variant.val) == ([0.9, 0.95], [0.8, 0.85])
-    assert variant.curves.tolist() == [2 * [[0.5, 0.75]], 2 * [[0.55, 0.65]]]
-
-
-def test_drawn_has_the_book_s_accuracies_where_it_prints_some() -> None:
-    runs = {"a": {1: run(accuracy())}, "b": {1: run(accuracy())}}
-    book = {"b": Accuracies(train=0.93, val=0.89), "c": Accuracies(train=1.0, val=0.9)}
-    assert [variant.book for variant in summary.drawn(runs, book)] == [None, (0.93, 0.89)]
+def test_answers_are_marked_for_each_seed_and_image() -> None:
+    marks = summary.mark_answers({"a": {1: run(right=3), 2: run(right=10)}, "b": {1: run(right=0)}})
+    counts = {name: [sum(seed) for seed in seeds] for name, seeds in marks.items()}
+    assert counts == {"a": [3, 10], "b": [0]}
+    assert marks["a"][0].dtype == np.bool_
+    assert marks["a"][0].tolist() == 3 * [True] + 7 * [False]
 
 
 def test_table_has_exact_text() -> None:
+    spreads = {"train": (0.92334, 0.00251), "val": (0.9, 0.0)}
+    several = {k: Spread(mean=m, std=s, seeds=[0.9, 0.9, 0.9]) for k, (m, s) in spreads.items()}
+    one = Spread(mean=0.86, std=None, seeds=[0.86])
     results = {
-        "baseline": Result(
-            train=Spread(mean=0.92334, std=0.00251, seeds=[0.9, 0.92, 0.95]),
-            val=Spread(mean=0.9, std=0.0, seeds=[0.9, 0.9, 0.9]),
-            parameters=18090,
-            epochs=100,
-        ),
-        "deep": Result(
-            train=Spread(mean=1.0, std=None, seeds=[1.0]),
-            val=Spread(mean=0.86, std=None, seeds=[0.86]),
-            parameters=994530,
-            epochs=3,
-        ),
+        "baseline": Result(**several, parameters=18090, epochs=100),
+        "deep": Result(train=one, val=one, parameters=994530, epochs=3),
     }
     book = {"baseline": Accuracies(train=0.93, val=0.9), "other": Accuracies(train=1, val=1)}
-    assert summary.table(results, book) == (
+    assert summary.format_table(results, book) == (
         "| variant | parameters | epochs | seeds | train | val | the book's train, val |\n"
         "|---|---:|---:|---:|---:|---:|---:|\n"
         "| `baseline` | 18,090 | 100 | 3 | 0.9233 ± 0.0025 | 0.9000 ± 0.0000 | 0.93, 0.90 |\n"
-        "| `deep` | 994,530 | 3 | 1 | 1.0000 | 0.8600 |  |\n"
+        "| `deep` | 994,530 | 3 | 1 | 0.8600 | 0.8600 |  |\n"
     )
+
+
+def test_table_of_trials_leaves_out_the_deviation_of_a_single_fold() -> None:
+    table = summary.format_trials({"a": {2: run(0.5)}})
+    assert table == "trial,epochs,accuracy,std,loss,2\na,2,0.5,,1.0,0.5\n"

@@ -14,11 +14,8 @@ from zoo import variants
 from zoo.variants import Run
 
 SMALL: dict[str, Any] = {
-    "common": {"train": {"threads": 1}},
-    "quick": {
-        "seeds": [1, 2],
-        "variants": {"base": {"model": {"name": "net"}}, "empty": {}},
-    },
+    "common": {"train": {"lr": 0.5, "epochs": 9, "seed": 8}, "augment": {"crop": 3}},
+    "quick": {"seeds": [1, 2], "variants": {"base": {"train": {"lr": 0.7}}, "empty": {}}},
     "middle": {"seeds": [], "variants": {}},
     "slow": {"seeds": [3], "variants": {"deep": {"model": {"name": "netresdeep"}}}},
     "ten_classes": {
@@ -26,8 +23,8 @@ SMALL: dict[str, Any] = {
         "classes": ["cat", "dog"],
         "variants": {"cats": {"model": {"name": "vgg"}}},
     },
-    "trials": {"holdout": 0.2, "seeds": [2], "variants": {"try": {}}},
-    "neither": [],
+    "trials": {"holdout": 0.2, "seeds": [2], "variants": {"try": {"train": {"seed": 7}}}},
+    "asked_about_others": [],
     "book": {"base": {"train": 0.93, "val": 0.89}},
 }
 
@@ -39,49 +36,27 @@ def load(folder: Path, **changes: object) -> variants.Zoo:
 
 
 def runs(folder: Path, **changes: object) -> list[Run]:
-    return list(variants.runs(load(folder, **changes), settings(), "zoo.yaml"))
+    return list(variants.runs(load(folder, **changes), settings(), str(folder / "zoo.yaml")))
 
 
-def only(folder: Path, variant: object, **common: object) -> params.Params:
-    """Return the settings of the one run of a variant in a zoo that has no other."""
-    none: dict[str, Any] = {"seeds": [], "variants": {}}
-    quick = {"seeds": [1], "variants": {"mine": variant}}
-    ten_classes = SMALL["ten_classes"] | none
-    trials = SMALL["trials"] | none
-    groups = {"quick": quick, "middle": none, "slow": none}
-    (run,) = runs(folder, common=common, **groups, ten_classes=ten_classes, trials=trials)
-    return run.settings
-
-
-# Right settings.
-
-
-def test_each_variant_has_a_run_for_each_seed_of_its_group(tmp_path: Path) -> None:
-    found = runs(tmp_path)
-    names = ["base-1", "base-2", "empty-1", "empty-2", "deep-3", "cats-4", "try-2"]
-    assert [run.name for run in found] == names
-    assert [run.settings.train.seed for run in found] == [1, 2, 1, 2, 3, 4, 2]
-
-
-def test_run_has_the_defaults_where_nothing_changes_them(tmp_path: Path) -> None:
-    assert only(tmp_path, {}) == settings(train__seed=1)
-
-
-def test_common_settings_replace_the_defaults(tmp_path: Path) -> None:
-    run = only(tmp_path, {}, train={"lr": 0.5}, augment={"crop": 3})
-    assert run == settings(train__lr=0.5, augment__crop=3, train__seed=1)
-
-
-def test_variant_replaces_common_settings_and_leaves_the_others_of_the_group(
+def test_run_has_the_defaults_then_common_settings_its_variant_s_and_its_own(
     tmp_path: Path,
 ) -> None:
-    run = only(tmp_path, {"train": {"lr": 0.7}}, train={"lr": 0.5, "epochs": 9})
-    assert run == settings(train__lr=0.7, train__epochs=9, train__seed=1)
-
-
-def test_seed_replaces_that_of_the_variant_and_of_the_common_settings(tmp_path: Path) -> None:
-    run = only(tmp_path, {"train": {"seed": 7}}, train={"seed": 8})
-    assert run == settings(train__seed=1)
+    """Those of its own are its seed, and the images of its group."""
+    common = {"train__lr": 0.5, "train__epochs": 9, "augment__crop": 3}
+    cats = {"model__name": "vgg", "data__classes": ["cat", "dog"]}
+    held = {"data__holdout": 0.2, "data__fold": 1, "evaluation__test": False}
+    own: dict[str, dict[str, Any]] = {
+        "base-1": {"train__lr": 0.7, "train__seed": 1},
+        "base-2": {"train__lr": 0.7, "train__seed": 2},
+        "empty-1": {"train__seed": 1},
+        "empty-2": {"train__seed": 2},
+        "deep-3": {"model__name": "netresdeep", "train__seed": 3},
+        "cats-4": cats | {"train__seed": 4},
+        "try-2": held | {"train__seed": 2},
+    }
+    found = runs(tmp_path)
+    assert found == [Run(name, settings(**common | each)) for name, each in own.items()]
 
 
 def test_variants_on_the_same_images_are_compared_and_others_are_not(tmp_path: Path) -> None:
@@ -90,123 +65,80 @@ def test_variants_on_the_same_images_are_compared_and_others_are_not(tmp_path: P
     assert zoo.not_compared() == {"cats": [4]}
 
 
-def test_own_zoo_is_valid_and_each_run_has_a_name_of_its_own() -> None:
+def test_own_zoo_is_valid_and_each_of_its_runs_has_a_name_of_its_own_and_no_gpu() -> None:
     zoo = variants.load(ROOT / "zoo" / "params.yaml")
     found = list(variants.runs(zoo, params.load(ROOT / "params.yaml"), "zoo/params.yaml"))
-    every = (
-        zoo.compared() | zoo.not_compared() | dict.fromkeys(zoo.trials.variants, zoo.trials.seeds)
-    )
+    trials = dict.fromkeys(zoo.trials.variants, zoo.trials.seeds)
+    every = zoo.compared() | zoo.not_compared() | trials
     assert len({run.name for run in found}) == len(found) == sum(map(len, every.values()))
     assert zoo.book.keys() <= zoo.compared().keys()
-
-
-def test_seed_of_a_trial_has_a_fold_of_its_own_and_no_look_at_test(tmp_path: Path) -> None:
-    run = next(each for each in runs(tmp_path) if each.name == "try-2").settings
-    assert (run.data.holdout, run.data.fold, run.train.seed) == (0.2, 1, 2)
-    assert not run.evaluation.test
+    assert {run.settings.train.device for run in found} == {"cpu"}
 
 
 # Wrong settings.
 
 
-def complaint(folder: Path, **changes: object) -> str:
-    """Return what is said of a zoo, without the file's name."""
-    with pytest.raises(UserError) as caught:
-        list(variants.runs(load(folder, **changes), settings(), str(folder / "zoo.yaml")))
-    message = str(caught.value)
-    assert message.startswith(f"{folder / 'zoo.yaml'}: ") and "\n" not in message
-    return message.removeprefix(f"{folder / 'zoo.yaml'}: ")
-
-
 def with_variant(variant: object) -> dict[str, object]:
-    return {"seeds": [1], "variants": {"mine": variant}}
+    return {"quick": {"seeds": [1], "variants": {"mine": variant}}}
 
 
-@pytest.mark.parametrize(
-    ("variant", "message"),
-    [
-        (
-            {"model": {"nmae": "net"}},
-            "mine: model.nmae: unknown setting; did you mean 'name'? settings here: name, n_chans1",
-        ),
-        ({"modle": {"name": "net"}}, "mine: modle: unknown setting; did you mean 'model'?"),
-        ({"train": {"lr": -1}}, "mine: train.lr: -1 is not allowed; input should be greater than"),
-        ({"model": "net"}, "quick.variants.mine.model: 'net' is not allowed; input should be a "),
-        (None, "quick.variants.mine: None is not allowed; input should be a valid dictionary"),
-    ],
-    ids=["key", "group", "value", "no keys", "nothing"],
-)
-def test_wrong_setting_is_named_with_its_variant(
-    variant: object, message: str, tmp_path: Path
-) -> None:
-    assert complaint(tmp_path, quick=with_variant(variant)).startswith(message)
-
-
-def test_variant_that_changes_the_data_is_an_error(tmp_path: Path) -> None:
-    quick = with_variant({"data": {"source": "cifar10"}})
-    assert complaint(tmp_path, quick=quick) == "mine: data: a variant can't change the data"
-
-
-def test_common_settings_that_change_the_data_are_an_error(tmp_path: Path) -> None:
-    common = {"data": {"source": "cifar10"}}
-    assert complaint(tmp_path, common=common).endswith("data: a variant can't change the data")
-
-
-@pytest.mark.parametrize("group", ["slow", "ten_classes"])
-def test_two_variants_of_one_name_are_an_error(group: str, tmp_path: Path) -> None:
-    changes = {group: SMALL[group] | {"variants": {"base": {}}}}
-    message = "the whole file: there are two variants named 'base'"
-    assert complaint(tmp_path, **changes) == message
+def change(group: str, **changes: object) -> dict[str, object]:
+    return {group: SMALL[group] | changes}
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            with_variant({"model": {"nmae": "net"}}),
+            "mine: model.nmae: unknown setting; did you mean 'name'? settings here: name, n_chans1",
+        ),
+        (
+            with_variant({"modle": {"name": "net"}}),
+            "mine: modle: unknown setting; did you mean 'model'?",
+        ),
+        (with_variant({"train": {"lr": -1}}), "mine: train.lr: -1 is not allowed; input should be"),
+        (with_variant({"model": "net"}), "quick.variants.mine.model: 'net' is not allowed; input "),
+        (with_variant(None), "quick.variants.mine: None is not allowed; input should be a valid d"),
+        (
+            with_variant({"data": {"source": "cifar10"}}),
+            "mine: data: a variant can't change the data",
+        ),
+        ({"common": {"data": {"holdout": 0.1}}}, "base: data: a variant can't change the data"),
+        (change("slow", variants={"base": {}}), "the whole file: there are two variants named 'b"),
+        (change("ten_classes", variants={"base": {}}), "the whole file: there are two variants na"),
         ({"common": None}, "common: None is not allowed; input should be a valid dictionary"),
         ({"quik": {}}, "quik: unknown setting; did you mean 'quick'? settings here: common, quick"),
-        (
-            {"slow": {"seeds": [-1], "variants": {}}},
-            "slow.seeds.0: -1 is not allowed; input should",
-        ),
+        (change("slow", seeds=[-1]), "slow.seeds.0: -1 is not allowed; input should"),
         ({"slow": {"variants": {}}}, "slow.seeds: missing"),
         (
-            {"neither": ["base-2", "base-3"]},
-            "the whole file: neither: 'base-3': unknown run; did you mean 'base-2'?",
+            {"asked_about_others": ["base-2", "base-3"]},
+            "the whole file: asked_about_others: 'base-3': unknown run; did you mean 'base-2'?",
         ),
-        ({"neither": ["cats-4"]}, "the whole file: neither: 'cats-4': unknown run;"),
+        (
+            {"asked_about_others": ["cats-4"]},
+            "the whole file: asked_about_others: 'cats-4': unknown run;",
+        ),
         ({"ten_classes": {"seeds": [], "variants": {}}}, "ten_classes.classes: missing"),
         (
-            {"trials": SMALL["trials"] | {"seeds": [1, 6]}},
-            "the whole file: trials.seeds: 6: with a holdout of 0.2, seeds are 1 to 5",
-        ),
-        (
-            {"ten_classes": SMALL["ten_classes"] | {"classes": ["brid", "cat"]}},
+            change("ten_classes", classes=["brid", "cat"]),
             "ten_classes.classes.0: 'brid' is not allowed; did you mean 'bird'? allowed: airplane",
         ),
-        ({"book": {"base": {"val": 0.9}}}, "book.base.train: missing"),
+        (
+            change("trials", seeds=[1, 6]),
+            "the whole file: trials.seeds: 6: with a holdout of 0.2, seeds are 1 to 5",
+        ),
         (
             {"book": {"base": {"train": 0.9, "val": 0.9, "vall": 0.9}}},
             "book.base.vall: unknown setting; did you mean 'val'? settings here: train, val",
         ),
     ],
-    ids=[
-        "common",
-        "group",
-        "seed",
-        "seeds",
-        "neither",
-        "ten",
-        "classes",
-        "fold",
-        "class",
-        "accuracy",
-        "book",
-    ],
 )
-def test_what_is_wrong_beside_the_variants_is_named(
-    changes: dict[str, object], message: str, tmp_path: Path
-) -> None:
-    assert complaint(tmp_path, **changes).startswith(message)
+def test_wrong_setting_is_named(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        runs(tmp_path, **changes)
+    assert str(caught.value).startswith(f"{tmp_path / 'zoo.yaml'}: {message}")
+    assert "\n" not in str(caught.value)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
