@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cifar2.report.series import QUANTITIES
-
 from cifar2.report import results
 from cifar2.report.results import Accuracy, ClassScores, Prediction, Scores
+from cifar2.report.series import QUANTITIES
 from tests.conftest import write
 
 EPOCHS = 2

@@ -21,14 +21,11 @@ def variants(
     }
 
 
-def test_every_pair_is_compared_in_the_order_of_the_variants() -> None:
-    found = differences(variants(0.9, 0.88, 0.5, images=50), resamples=100)
+def test_pairs_are_compared_in_order_and_real_in_either_direction() -> None:
+    correct = variants(0.88, 0.9, 0.5)
+    found = differences(correct, resamples=1000)
     assert [(d.a, d.b) for d in found] == [("0", "1"), ("0", "2"), ("1", "2")]
-
-
-def test_mean_is_the_difference_of_the_accuracies_and_in_the_interval() -> None:
-    correct = variants(0.9, 0.88, 0.5)
-    for d in differences(correct, resamples=1000):
+    for d in found:
         assert d.mean == pytest.approx(correct[d.a].mean() - correct[d.b].mean())
         assert d.low < d.mean < d.high
         assert d.real
@@ -49,12 +46,6 @@ def test_small_difference_on_the_same_images_is_real() -> None:
     assert d.mean == pytest.approx(0.005)
     # A count of 10: 95% are between about 4 and 16.
     assert (d.low, d.high) == pytest.approx((0.002, 0.008), abs=0.0006)
-
-
-@pytest.mark.parametrize("rates", [(0.9, 0.5), (0.5, 0.9)])
-def test_difference_is_real_in_either_direction(rates: tuple[float, float]) -> None:
-    (d,) = differences(variants(*rates, images=500), resamples=200)
-    assert d.real
 
 
 @pytest.mark.parametrize(("spread", "real"), [(0.001, True), (0.02, False)])
@@ -82,16 +73,11 @@ def false_positives(seeds: int, seed_spread: float, image_noise: float) -> float
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
-def test_equal_variants_whose_seeds_differ_overall_are_seldom_called_different(seeds: int) -> None:
-    """That is up to three times as often as the 5% of an exact interval."""
+def test_equal_variants_are_seldom_called_different(seeds: int) -> None:
+    """Where seeds differ overall, up to three times as often as the 5% of an exact interval."""
     assert 0.03 < false_positives(seeds, seed_spread=0.02, image_noise=0.0) < 0.15
-
-
-@pytest.mark.parametrize("seeds", [3, 5])
-def test_equal_variants_whose_seeds_differ_on_single_images_are_hardly_called_different(
-    seeds: int,
-) -> None:
-    assert false_positives(seeds, seed_spread=0.0, image_noise=0.1) < 0.03
+    if seeds < 10:  # for time
+        assert false_positives(seeds, seed_spread=0.0, image_noise=0.1) < 0.03
 
 
 def test_interval_is_the_middle_95_percent_of_one_seed_fewer_than_there_are() -> None:
@@ -105,8 +91,6 @@ def test_interval_is_the_middle_95_percent_of_one_seed_fewer_than_there_are() ->
     others = np.ones((6, 10), dtype=bool)
     (d,) = differences({"a": seeds, "b": others})
     assert (d.low, d.high) == pytest.approx((-3 / 5, 0))
-    (d,) = differences({"b": others, "a": seeds})
-    assert (d.low, d.high) == pytest.approx((0, 3 / 5))
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -121,6 +105,7 @@ def test_another_variant_leaves_the_other_differences_as_they_are() -> None:
     without = {name: correct[name] for name in ("0", "2")}
     (expected,) = (d for d in differences(correct, resamples=1000) if (d.a, d.b) == ("0", "2"))
     assert differences(without, resamples=1000) == [expected]
+    assert differences(without, resamples=1000, seed=1) != [expected]
 
 
 def test_equal_accuracies_have_a_difference_of_exactly_zero() -> None:
@@ -131,20 +116,9 @@ def test_equal_accuracies_have_a_difference_of_exactly_zero() -> None:
     assert (d.low, d.high, d.real) == (0.0, 0.0, False)
 
 
-def test_same_numbers_come_out_every_time() -> None:
-    correct = variants(0.9, 0.89, spread=0.01, images=500)
-    first = differences(correct, resamples=1000)
-    assert differences(correct, resamples=1000) == first
-    assert differences(correct, resamples=1000, seed=1) != first
-
-
 def test_variants_on_different_images_are_an_error() -> None:
     with pytest.raises(ValueError, match="not on the same images"):
         differences({"a": np.ones((1, 3), dtype=bool), "b": np.ones((1, 4), dtype=bool)})
-
-
-def test_single_variant_has_no_differences() -> None:
-    assert differences({"a": np.ones((3, 5), dtype=bool)}, resamples=10) == []
 
 
 # On folds
@@ -171,16 +145,13 @@ def test_settings_on_folds_are_compared_over_all_their_images() -> None:
     assert d.real
 
 
-def test_difference_on_folds_is_real_only_where_it_exceeds_the_spread_of_the_trainings() -> None:
+def test_difference_on_folds_is_real_only_where_it_exceeds_the_spread_of_three_trainings() -> None:
     (steady,) = differences_on_folds(on_folds(0.9, 0.88), resamples=1000)
     (spread,) = differences_on_folds(on_folds(0.9, 0.88, spread=0.05), resamples=1000)
-    assert steady.real and not spread.real
+    (few,) = differences_on_folds(on_folds(0.9, 0.5, folds=2), resamples=100)
+    assert (steady.real, spread.real, few.real) == (True, False, False)
     assert spread.high - spread.low > steady.high - steady.low
-
-
-def test_difference_on_two_folds_is_not_real() -> None:
-    (d,) = differences_on_folds(on_folds(0.9, 0.5, folds=2), resamples=100)
-    assert d.low > 0 and not d.real
+    assert few.low > 0
 
 
 def test_settings_on_different_folds_are_an_error() -> None:
