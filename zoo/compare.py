@@ -37,6 +37,8 @@ def main(
     curves_plot: Path,
     pairs_plot: Path,
 ) -> None:
+    import numpy as np
+
     from cifar2.report import card
     from zoo import comparison, plotting, summary
 
@@ -64,7 +66,8 @@ def main(
     title = f"Accuracy per epoch on {data}: mean over seeds, and range"
     files.write(curves_plot, plotting.small_multiples(drawn, title))
 
-    differences = comparison.differences(summary.mark_answers(compared))
+    marks = {name: np.stack(each) for name, each in summary.mark_answers(compared).items()}
+    differences = comparison.differences(marks)
     files.write(pairs, comparison.table(differences).encode())
     title = f"Val accuracy on {data}, row minus column, in percentage points;"
     title += "\nbold: the 95% interval leaves out 0, with three seeds or more each"

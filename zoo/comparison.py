@@ -27,7 +27,7 @@ class Difference(NamedTuple):
 
 
 def differences(
-    correct: Mapping[str, Sequence[NDArray[np.bool_]]], *, resamples: int = 10_000, seed: int = 0
+    correct: Mapping[str, NDArray[np.bool_]], *, resamples: int = 10_000, seed: int = 0
 ) -> list[Difference]:
     """Compare every pair of variants by a bootstrap over the images and the seeds.
 
@@ -48,33 +48,32 @@ def differences(
     0.008 or 0.02, it was 14% or 15%; with five such seeds, 8%; with ten, 7% or 8%.
 
     Args:
-        correct: for each variant, whether each seed's network was right on each image, a list of
-            bool [images]; all on the same images.
+        correct: for each variant, whether each seed's network was right on each image, bool [seeds,
+            images]; all variants on the same images.
 
     Raises:
-        ValueError: if there are different numbers of images.
+        ValueError: if the variants have different numbers of images.
     """
     generator = np.random.default_rng(seed)
     # A generator for each variant's seeds, so that one more variant leaves the others as they are.
     own = {name: np.random.default_rng([seed, *name.encode()]) for name in correct}
-    counts = {len(each) for seeds in correct.values() for each in seeds}
+    counts = {each.shape[1] for each in correct.values()}
     if len(counts) != 1:
         raise ValueError("the variants are not on the same images")
     (count,) = counts
-    stacked = {name: np.stack(seeds) for name, seeds in correct.items()}  # bool [seeds, images]
     accuracies: dict[str, list[NDArray[np.float64]]] = {name: [] for name in correct}
     for start in range(0, resamples, 1000):  # in parts that fit into memory
         size = min(1000, resamples - start)
         # How often each image is drawn.
         times = generator.multinomial(count, np.full(count, 1 / count), size)
-        for name, each in stacked.items():
+        for name, each in correct.items():
             right = times @ each.T.astype(np.int64)  # [size, seeds]
             drawn = own[name].integers(len(each), size=(size, max(1, len(each) - 1)))
             # Integers up to the last step, so that equal accuracies have a difference of exactly 0.
             total = np.take_along_axis(right, drawn, axis=1).sum(axis=1)
             accuracies[name].append(total / (drawn.shape[1] * count))
     resampled = {name: np.concatenate(each) for name, each in accuracies.items()}
-    means = {name: float(each.mean()) for name, each in stacked.items()}
+    means = {name: float(each.mean()) for name, each in correct.items()}
     few = {name for name, each in correct.items() if len(each) < 3}
     return _of_pairs(means, resampled, few)
 

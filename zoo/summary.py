@@ -195,5 +195,5 @@ def format_trials(trials: Runs) -> str:
         loss = round(statistics.mean(score.loss for score in scores), 6)
         epochs = next(iter(folds.values())).settings.train.epochs
         rows.append([name, epochs, spread.mean, spread.std, loss, *spread.seeds])
-    seeds = next(iter(trials.values()), {})
+    seeds = [str(seed) for seed in next(iter(trials.values()), {})]
     return results.table(["trial", "epochs", "accuracy", "std", "loss", *seeds], rows)

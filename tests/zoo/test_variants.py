@@ -93,11 +93,6 @@ def change(group: str, **changes: object) -> dict[str, object]:
             with_variant({"model": {"nmae": "net"}}),
             "mine: model.nmae: unknown setting; did you mean 'name'? settings here: name, n_chans1",
         ),
-        (
-            with_variant({"modle": {"name": "net"}}),
-            "mine: modle: unknown setting; did you mean 'model'?",
-        ),
-        (with_variant({"train": {"lr": -1}}), "mine: train.lr: -1 is not allowed; input should be"),
         (with_variant({"model": "net"}), "quick.variants.mine.model: 'net' is not allowed; input "),
         (with_variant(None), "quick.variants.mine: None is not allowed; input should be a valid d"),
         (
@@ -107,10 +102,8 @@ def change(group: str, **changes: object) -> dict[str, object]:
         ({"common": {"data": {"holdout": 0.1}}}, "base: data: a variant can't change the data"),
         (change("slow", variants={"base": {}}), "the whole file: there are two variants named 'b"),
         (change("ten_classes", variants={"base": {}}), "the whole file: there are two variants na"),
-        ({"common": None}, "common: None is not allowed; input should be a valid dictionary"),
         ({"quik": {}}, "quik: unknown setting; did you mean 'quick'? settings here: common, quick"),
         (change("slow", seeds=[-1]), "slow.seeds.0: -1 is not allowed; input should"),
-        ({"slow": {"variants": {}}}, "slow.seeds: missing"),
         (
             {"asked_about_others": ["base-2", "base-3"]},
             "the whole file: asked_about_others: 'base-3': unknown run; did you mean 'base-2'?",
@@ -119,7 +112,6 @@ def change(group: str, **changes: object) -> dict[str, object]:
             {"asked_about_others": ["cats-4"]},
             "the whole file: asked_about_others: 'cats-4': unknown run;",
         ),
-        ({"ten_classes": {"seeds": [], "variants": {}}}, "ten_classes.classes: missing"),
         (
             change("ten_classes", classes=["brid", "cat"]),
             "ten_classes.classes.0: 'brid' is not allowed; did you mean 'bird'? allowed: airplane",
