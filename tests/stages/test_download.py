@@ -2,107 +2,92 @@
 
 import os
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import download as download_stage
 import pytest
 
 from cifar2.data import download, synthetic
-from tests.conftest import run, words, write
-
-# A proxy at which nothing listens, so that no address can be reached on any machine.
-NO_NETWORK = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
+from cifar2.errors import UserError
+from tests.conftest import run, write
 
 
-@pytest.fixture
-def small_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the stand-in have few images, because drawing all of them takes seconds."""
-    monkeypatch.setattr(synthetic, "TRAIN_PER_CLASS", 1)
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no address be reached on any machine: there is nothing at its proxy."""
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY", "CIFAR10_URL", "DVC_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("source", ["synthetic", "auto"])
+def test_stand_in_is_drawn_if_it_is_wanted_or_loudly_without_a_network(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(synthetic, "TRAIN_PER_CLASS", 1)  # to draw all of them takes seconds
     monkeypatch.setattr(synthetic, "VAL_PER_CLASS", 1)
-
-
-def no_network(*_: object) -> NoReturn:
-    raise download.NoNetwork("no mirror answers")
-
-
-@pytest.mark.usefixtures("small_stand_in")
-def test_synthetic_source_needs_no_network(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    settings = write(tmp_path / "params.yaml", data__source="synthetic")
-    download_stage.main(settings, tmp_path / "raw")
+    download_stage.main(write(tmp_path / "params.yaml", data__source=source), tmp_path / "raw")
     assert os.listdir(tmp_path / "raw") == ["synthetic.npz"]
-    assert caplog.text == ""
+    if source == "synthetic":
+        assert caplog.text == ""
+    else:
+        assert (
+            "none of the 5 mirrors can be reached; set CIFAR10_URL to a copy, or run with -S "
+            in (caplog.text)
+        )
+        assert "THIS RUN USES THE SYNTHETIC STAND-IN, NOT CIFAR-10" in caplog.text
+        assert "`dvc repro -f download`" in caplog.text
 
 
-@pytest.mark.usefixtures("small_stand_in")
-def test_without_a_network_the_stand_in_replaces_cifar10_loudly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("source", "url", "message"),
+    [
+        (
+            "cifar10",
+            "",
+            "CIFAR-10: none of the 5 mirrors can be reached; "
+            "set CIFAR10_URL to a copy, or run with -S data.source=synthetic",
+        ),
+        (
+            "auto",
+            "/nothing/here",
+            "CIFAR10_URL: /nothing/here: no such file: /nothing/here; set it to an http(s) or file"
+            " URL or a path, of cifar-10-python.tar.gz or of the folder in it, or unset it to try"
+            " the mirrors",
+        ),
+    ],
+)
+def test_cifar10_that_was_asked_for_is_not_replaced_by_the_stand_in(
+    source: str, url: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "fetch", no_network)
-    download_stage.main(write(tmp_path / "params.yaml"), tmp_path / "raw")
-    assert os.listdir(tmp_path / "raw") == ["synthetic.npz"]
-    assert "no mirror answers; set CIFAR10_URL to a copy, or run with -S data.sou" in caplog.text
-    assert "THIS RUN USES THE SYNTHETIC STAND-IN, NOT CIFAR-10" in caplog.text
-    assert "`dvc repro -f download`" in caplog.text
+    monkeypatch.setenv("CIFAR10_URL", url)
+    with pytest.raises(UserError) as caught:
+        download_stage.main(write(tmp_path / "params.yaml", data__source=source), tmp_path / "raw")
+    assert str(caught.value) == message
+    assert os.listdir(tmp_path) == ["params.yaml"]
 
 
-def test_without_a_network_cifar10_itself_is_an_error(tmp_path: Path) -> None:
-    write(tmp_path / "params.yaml", data__source="cifar10")
-    said = run(*words("download"), cwd=tmp_path, status=2, env=NO_NETWORK)
-    assert said.splitlines()[-1] == (
-        "download: CIFAR-10: none of the 5 mirrors can be reached; "
-        "set CIFAR10_URL to a copy, or run with -S data.source=synthetic"
-    )
-    assert not (tmp_path / "data" / "raw").exists()
-
-
-def test_wrong_cifar10_url_is_an_error_and_not_replaced_by_the_stand_in(tmp_path: Path) -> None:
-    write(tmp_path / "params.yaml")
-    said = run(*words("download"), cwd=tmp_path, status=2, env={"CIFAR10_URL": "/nothing/here"})
-    assert said.splitlines()[-1].startswith(
-        "download: CIFAR10_URL: /nothing/here: no such file: /nothing/here; set it to an http(s)"
-    )
-    assert not (tmp_path / "data" / "raw").exists()
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Give what `fetch` is called with."""
-    asked: list[Any] = []
-    monkeypatch.setattr(download, "fetch", lambda *arguments: asked.extend(arguments))
-    monkeypatch.delenv("CIFAR10_URL", raising=False)
-    return asked
-
-
-@pytest.mark.parametrize("moved", [False, True], ids=["usual cache", "moved cache"])
+@pytest.mark.parametrize("case", ["usual cache", "moved cache", "no DVC", "address"])
 def test_former_download_is_looked_for_in_the_cache_of_the_main_repository(
-    moved: bool, asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DVC runs some experiments in a copy of the repository, which has no cache."""
-    main, cache = tmp_path / "main", tmp_path / "main/.dvc/cache"
-    main.mkdir()
-    run("dvc", "init", "--quiet", "--no-scm", cwd=main)
-    if moved:
-        cache = tmp_path / "shared"
-        run("dvc", "cache", "dir", "--local", cache, cwd=main)
-    monkeypatch.setenv("DVC_ROOT", str(main))
-    download_stage.main(write(tmp_path / "params.yaml"), tmp_path / "raw")
-    assert asked == [tmp_path / "raw", None, cache / "files/md5"]
-
-
-def test_stage_that_runs_without_dvc_has_no_cache_to_look_in(
-    asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(download, "fetch", lambda *arguments: asked.extend(arguments))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
+    address, cache = None, None
+    if case == "address":  # it comes before the cache
+        address = "http://a.mirror"
+        monkeypatch.setenv("CIFAR10_URL", address)
+    elif case != "no DVC":
+        main = tmp_path / "main"
+        main.mkdir()
+        run("dvc", "init", "--quiet", "--no-scm", cwd=main)
+        monkeypatch.setenv("DVC_ROOT", str(main))
+        cache = main / ".dvc/cache/files/md5"
+        if case == "moved cache":
+            run("dvc", "cache", "dir", "--local", tmp_path / "shared", cwd=main)
+            cache = tmp_path / "shared/files/md5"
     download_stage.main(write(tmp_path / "params.yaml"), tmp_path / "raw")
-    assert asked == [tmp_path / "raw", None, None]
-
-
-def test_address_that_is_given_comes_before_the_cache(
-    asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CIFAR10_URL", "http://a.mirror")
-    download_stage.main(write(tmp_path / "params.yaml"), tmp_path / "raw")
-    assert asked == [tmp_path / "raw", "http://a.mirror", None]
+    assert asked == [tmp_path / "raw", address, cache]

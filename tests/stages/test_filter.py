@@ -5,7 +5,6 @@ from pathlib import Path
 import filter as filter_stage
 import numpy as np
 import pytest
-import torch
 
 from cifar2.data import cifar10, dataset, synthetic
 from cifar2.errors import UserError
@@ -24,14 +23,11 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_chosen_classes_are_labelled_in_their_order(raw: Path, tmp_path: Path) -> None:
     settings = write(tmp_path / "params.yaml", data__classes=["bird", "airplane"])
     filter_stage.main(settings, raw, tmp_path / "cifar2", tmp_path / "val.pt")
-    drawn = synthetic.read(raw / synthetic.FILE, "train")
-    train = torch.load(tmp_path / "cifar2/train.pt", weights_only=True)
-    assert torch.equal(train["images"], torch.from_numpy(drawn.images))
-    assert train["labels"].tolist() == [1, 0, 1, 0, 1, 0]
-    assert train["classes"] == ["bird", "airplane"]
-    assert train["dataset"] == "synthetic"
-    val = torch.load(tmp_path / "cifar2/val.pt", weights_only=True)
-    assert len(val["labels"]) == 4
+    train = dataset.load(tmp_path / "cifar2/train.pt")
+    assert (train.images.numpy() == synthetic.read(raw / synthetic.FILE, "train").images).all()
+    assert train.labels.tolist() == [1, 0, 1, 0, 1, 0]
+    assert train[2:] == (["bird", "airplane"], "synthetic")
+    assert len(dataset.load(tmp_path / "cifar2/val.pt").labels) == 4
 
 
 def test_val_images_of_all_classes_are_kept_beside_the_chosen_ones(
@@ -43,12 +39,11 @@ def test_val_images_of_all_classes_are_kept_beside_the_chosen_ones(
     (tmp_path / "raw").mkdir()
     settings = write(tmp_path / "params.yaml", data__classes=["bird", "airplane"])
     filter_stage.main(settings, tmp_path / "raw", tmp_path / "cifar2", tmp_path / "val.pt")
-    whole = torch.load(tmp_path / "val.pt", weights_only=True)
-    assert torch.equal(whole["images"], torch.from_numpy(images))
-    assert whole["labels"].tolist() == [2, 0, 1, 2]
-    assert whole["classes"] == names
-    chosen = torch.load(tmp_path / "cifar2/val.pt", weights_only=True)
-    assert chosen["labels"].tolist() == [1, 0]
+    whole = dataset.load(tmp_path / "val.pt")
+    assert (whole.images.numpy() == images).all()
+    assert whole.labels.tolist() == [2, 0, 1, 2]
+    assert whole[2:] == (names, "cifar10")
+    assert dataset.load(tmp_path / "cifar2/val.pt").labels.tolist() == [1, 0]
 
 
 def test_holdout_makes_val_of_train_images_and_test_of_the_val_images(
