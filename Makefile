@@ -2,11 +2,26 @@
 VENV ?= .venv
 PYTHON ?= python3
 JOBS ?= 1
-# What to install beside what everyone needs: EXTRAS=onnx for `cifar2 export`, EXTRAS=ssh for a DVC
-# remote behind SSH, EXTRAS=cluster for `make zoo CLUSTER=...`; EXTRAS=onnx,ssh for two of them.
+# Extras of pyproject.toml: EXTRAS=onnx for `cifar2 export`, EXTRAS=ssh for a DVC remote behind SSH;
+# EXTRAS=onnx,ssh for two of them. Targets that need `dev` or `cluster` add it by themselves.
 EXTRAS ?=
-# Named after what is to be installed: made again when that changes, shared by clones that agree.
-STAMP := $(VENV)/.cifar2-$(shell cat requirements*.txt constraints.txt pyproject.toml | cksum | cut -d ' ' -f 1)$(EXTRAS:%=-%)
+comma := ,
+WANTED := base $(subst $(comma), ,$(EXTRAS)) $(if $(CLUSTER),cluster) \
+  $(if $(filter test test-unit lint bench,$(MAKECMDGOALS)),dev)
+# The environment has a file for the base and for each extra that is installed. It is named after
+# what was to be installed then, so that clones which agree on that can share an environment.
+STAMP := $(VENV)/.cifar2-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)-
+MISSING := $(sort $(filter-out $(patsubst $(STAMP)%,%,$(wildcard $(STAMP)*)),$(WANTED)))
+# Another file says where the environment lay when it was made, and which clone is installed in it.
+# The commands in a moved environment do not start. If only the clone was moved, install it again.
+PLACES := $(VENV)/.cifar2
+MOVED := $(shell { read -r venv; read -r clone; } 2>/dev/null < $(PLACES) && \
+  if ! test "$$venv" -ef $(VENV); then echo venv; elif ! test -d "$$clone/src"; then echo clone; fi)
+ifeq ($(MOVED),clone)
+MISSING := $(sort $(WANTED))
+endif
+NEW_EXTRAS := $(subst $() $(),$(comma),$(filter-out base,$(MISSING)))
+BASE := $(shell test -x $(VENV)/bin/python && echo $(VENV)/bin/python || echo $(PYTHON))
 # Stages call plain `python`, as in an activated environment.
 RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 
@@ -15,21 +30,27 @@ RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
-setup: $(STAMP)  ## make $(VENV) and install what requirements.txt pins
-
-$(STAMP):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "$(PYTHON) is too old: Python 3.11 or newer is needed (PYTHON=path)" >&2; exit 1; }
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --disable-pip-version-check -r requirements.txt -c constraints.txt -e .$(EXTRAS:%=[%])
-	rm -f $(VENV)/.cifar2-*
-	touch $@
+setup:  ## make $(VENV), and install what is missing there
+ifeq ($(MOVED),venv)
+	@echo "$(VENV) was moved to this place: rm -r $(VENV), and type the command again" >&2; exit 1
+else ifneq ($(MISSING),)
+	@$(BASE) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' \
+	  || { echo "$(BASE) is too old: $(VENV) needs Python 3.11.4 or newer (PYTHON=path)" >&2; exit 1; }
+	@test -f $(VENV)/bin/activate && $(VENV)/bin/python -m pip --version >/dev/null 2>&1 \
+	  || { $(BASE) -m venv $(VENV) && $(VENV)/bin/python -m pip --version >/dev/null; } \
+	  || { echo "$(VENV) can't be made: rm -r $(VENV), and type the command again" >&2; exit 1; }
+	@for stamp in $(VENV)/.cifar2-*; do case $$stamp in $(STAMP)*) ;; *) rm -f $$stamp ;; esac; done
+	@printf '%s\n' "$(abspath $(VENV))" "$(CURDIR)" > $(PLACES)
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt \
+	  -e ".$(NEW_EXTRAS:%=[%])"
+	@touch $(MISSING:%=$(STAMP)%)
+endif
 
 # For every system at once; uv resolves, and installs nothing.
-lock:  ## renew constraints.txt, the versions of all that requirements.txt brings with it
+lock:  ## renew constraints.txt, the versions of all that pyproject.toml brings with it
 	$(PYTHON) -m venv .lock && .lock/bin/pip install --quiet uv
-	.lock/bin/uv pip compile --quiet requirements*.txt --output-file constraints.txt \
-	  --upgrade --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock"
+	.lock/bin/uv pip compile --quiet pyproject.toml --all-extras --output-file constraints.txt \
+	  --upgrade --universal --python-version 3.11.4 --no-annotate --custom-compile-command "make lock"
 	rm -r .lock
 
 repro: setup  ## run the pipeline: download, filter, train, evaluate, plot
@@ -47,8 +68,8 @@ page:  ## build .dvc/page.html from pages/plots.html
 	.page/bin/python -m pages.plots
 	rm -r .page
 
-docs: setup  ## bring the figures of README.md and docs/ up to date
-	$(RUN) python -m pages.figures
+docs: setup  ## bring the results in README.md and docs/ up to date
+	$(RUN) python -m pages.results
 
 test: setup  ## run the tests (PYTEST="-m slow": the slow ones)
 	$(RUN) pytest $(PYTEST)
@@ -59,7 +80,7 @@ test-unit: setup  ## run the tests of the library alone (under a minute)
 lint: setup  ## check style and types
 	$(RUN) ruff format --check
 	$(RUN) ruff check
-	for system in linux darwin win32; do $(RUN) mypy --platform $$system || exit 1; done
+	$(RUN) mypy
 
 bench: setup  ## measure the speed beside the chapter's own loop (BENCH="--models net --epochs 9")
 	$(RUN) python -m bench $(BENCH)

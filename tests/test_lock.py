@@ -1,29 +1,39 @@
-"""The locked versions of all dependencies, beside the direct ones in requirements.txt."""
+"""The locked versions of all dependencies, beside the direct ones in pyproject.toml."""
 
 import importlib.metadata
+import tomllib
+from collections.abc import Iterable
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 
-def requirements(name: str) -> list[Requirement]:
-    """Return the requirements in a file that hold on this system."""
-    lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
-    found = [Requirement(line) for line in lines if line]
+
+def requirements(texts: Iterable[str]) -> list[Requirement]:
+    """Return the requirements that hold on this system."""
+    found = [Requirement(text) for text in texts]
     return [each for each in found if each.marker is None or each.marker.evaluate()]
 
 
+def locked() -> dict[str, Requirement]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    found = requirements(line for line in lines if not line.startswith("#"))
+    return {canonicalize_name(each.name): each for each in found}
+
+
 def test_every_dependency_is_locked_at_the_version_that_is_installed() -> None:
-    locked = {canonicalize_name(each.name): each for each in requirements("constraints.txt")}
-    left = requirements("requirements.txt")
+    lock = locked()
+    left = requirements([*PROJECT["dependencies"], *EXTRAS["dev"]])
     seen = set()
     while left:
         wanted = left.pop()
         name = canonicalize_name(wanted.name)
         installed = importlib.metadata.distribution(name)
-        assert locked[name].specifier.contains(installed.version), name
+        assert lock[name].specifier.contains(installed.version), name
         for extra in ("", *wanted.extras):
             if (name, extra) not in seen:
                 seen.add((name, extra))
@@ -35,12 +45,20 @@ def test_every_dependency_is_locked_at_the_version_that_is_installed() -> None:
                 ]
 
 
-def test_direct_dependencies_have_the_same_version_in_both_files() -> None:
-    locked = {canonicalize_name(each.name): each for each in requirements("constraints.txt")}
-    for wanted in requirements("requirements.txt"):
-        assert wanted.specifier == locked[canonicalize_name(wanted.name)].specifier, wanted.name
+def test_direct_dependencies_are_locked_at_the_version_that_is_asked_for() -> None:
+    lock = locked()
+    for texts in (PROJECT["dependencies"], *EXTRAS.values()):
+        for wanted in requirements(texts):
+            assert wanted.specifier == lock[canonicalize_name(wanted.name)].specifier, wanted
 
 
 def test_lock_file_is_for_every_system() -> None:
     text = (ROOT / "constraints.txt").read_text()
     assert "; sys_platform == 'linux'" in text and "; sys_platform == 'win32'" in text
+
+
+def test_makefile_refuses_the_same_python_as_pip() -> None:
+    lowest = PROJECT["requires-python"].removeprefix(">=")
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"sys.version_info < ({', '.join(lowest.split('.'))})" in makefile
+    assert f"Python {lowest} or newer" in makefile and f"--python-version {lowest} " in makefile
