@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from cifar2.report import results
-from cifar2.report.comparison import differences
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = re.compile(r"(<!-- result: (\S+)(.*?) -->).*?(<!-- end -->)", re.DOTALL)
@@ -104,6 +103,8 @@ def _ensembles(variant: str) -> str:
 
 def _reach() -> str:
     """Return the mean half-width of the intervals of differences, by what is resampled."""
+    from zoo.comparison import differences  # here, because a project may have no zoo
+
     names = sorted({row[side] for row in _read("zoo/pairs.csv") for side in ("a", "b")})
     most = max(len(_runs(name)) for name in names)  # seeds; variants with fewer don't count
     runs = {name: _runs(name) for name in names if len(_runs(name)) == most}

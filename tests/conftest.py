@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # The commands are those of the environment that runs the tests, activated or not.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+needs_zoo = pytest.mark.skipif(not (ROOT / "zoo").exists(), reason="the zoo was removed")
 GIT_IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")

@@ -4,10 +4,9 @@ import json
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
-from tests.conftest import ROOT, edit, run
+from tests.conftest import edit, needs_zoo, run
 
 COMMANDS = {
     "stage list": "evaluate",
@@ -21,7 +20,7 @@ COMMANDS = {
 PARAMS_SHOW = "import dvc.api, json; print(json.dumps(dvc.api.params_show()))"
 
 
-@pytest.mark.skipif(not (ROOT / "zoo").exists(), reason="there is no zoo")
+@needs_zoo
 def test_commands_show_the_main_pipeline_and_not_the_zoo(tidy: Path) -> None:
     edit(tidy / "params.yaml", ("lr: 0.01 ", "lr: 0.02 "))
     edit(tidy / "zoo" / "params.yaml", ("threads: 1", "threads: 2"))

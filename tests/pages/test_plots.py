@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from pages import plots
-from tests.conftest import environment, run
+from tests.conftest import environment, needs_zoo, run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 browser = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -35,7 +35,11 @@ def test_page_keeps_what_dvc_replaces_once() -> None:
 @needs_browser
 @pytest.mark.parametrize(
     "command, folder, charts, pictures",
-    [("show", ".", 4, 2), ("diff HEAD~1 HEAD", ".", 4, 2), ("show", "zoo", 0, 4)],
+    [
+        ("show", ".", 4, 2),
+        ("diff HEAD~1 HEAD", ".", 4, 2),
+        pytest.param("show", "zoo", 0, 4, marks=needs_zoo),
+    ],
 )
 def test_charts_are_drawn_without_a_network(
     command: str, folder: str, charts: int, pictures: int, clone: Path, tmp_path: Path

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pages import results
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs_zoo
 
 
 @pytest.fixture
@@ -15,6 +15,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@needs_zoo
 @pytest.mark.parametrize("page", results.pages(), ids=lambda page: page.name)
 def test_pages_are_short_and_have_the_present_results(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
@@ -22,6 +23,7 @@ def test_pages_are_short_and_have_the_present_results(page: Path) -> None:
     assert text.count("\n") <= (180 if page.name == "README.md" else 150)
 
 
+@needs_zoo
 def test_a_result_replaces_an_old_one_and_an_unknown_one_is_an_error() -> None:
     start, end = "has <!-- result: val strong -->", "<!-- end --> on val"
     assert results.inserted(f"{start}0.1{end}").startswith(f"{start}0.97")
@@ -40,6 +42,7 @@ def test_table_of_other_classes_may_be_empty_as_on_the_stand_in(root: Path) -> N
     assert results.RESULTS["others"]() == f"{empty}| all | 75.0% | 25.0% | 0.88 | 12.5% |\n"
 
 
+@needs_zoo
 def test_ensembles_and_intervals_are_of_the_runs_that_are_there(root: Path) -> None:
     # In `pair`, the surer network decides. `two` is wrong on two of four images. Of four drawn anew,
     # none or all are of these two in 6% of the cases each, so the interval is 0 to 1. The one of
