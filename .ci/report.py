@@ -26,28 +26,25 @@ def main() -> None:
     parser.add_argument("--pictures", metavar="URL", help="where this commit's files are shown")
     arguments = parser.parse_args()
     print(f"## Committed metrics, beside {arguments.base}\n")
-    words = ["dvc", "metrics", "diff", "--md", arguments.base, "HEAD"]
-    table = output(*words).strip()
+    table = output("dvc", "metrics", "diff", "--md", arguments.base, "HEAD").strip()
     print(table if table.count("\n") > 1 else "No metric changed.")
     print("\n## Metrics as trained here, beside the committed ones\n")
     print("| metric | committed | here | difference | |\n|---|---:|---:|---:|---|")
     too_far = False
     for path in METRICS:
         committed = dict(numbers(json.loads(output("git", "show", f"HEAD:{path}"))))
-        for name, here in numbers(json.loads(Path(path).read_bytes())):
-            before = committed.pop(name, None)
-            if before is None:
-                too_far = True
-                print(f"| {name} | - | {here} | | **not committed** |")
-                continue
-            allowed = next((each for key, each in TOLERANCE.items() if key in name), 0)
-            far = not abs(here - before) <= allowed  # also for what is not a number
-            too_far |= far
-            remark = f"**more than {allowed}**" if far else ""
-            print(f"| {name} | {before} | {here} | {here - before:+.4f} | {remark} |")
-        for name, before in committed.items():
-            too_far = True
-            print(f"| {name} | {before} | - | | **not made here** |")
+        made = dict(numbers(json.loads(Path(path).read_bytes())))
+        for name in made | committed:
+            if name in made and name in committed:
+                difference = made[name] - committed[name]
+                allowed = next((each for key, each in TOLERANCE.items() if key in name), 0)
+                near = abs(difference) <= allowed  # which what is not a number never is
+                cells = [f"{difference:+.4f}", "" if near else f"**more than {allowed}**"]
+            else:
+                cells = ["", "**not made here**" if name in committed else "**not committed**"]
+            too_far |= cells[1] != ""
+            row = [name, committed.get(name, "-"), made.get(name, "-"), *cells]
+            print(f"| {' | '.join(map(str, row))} |")
     if arguments.pictures:
         print("\n## Committed pictures\n")
         for path in PICTURES:

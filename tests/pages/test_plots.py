@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -14,22 +13,17 @@ from tests.conftest import environment, needs_zoo, run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-CHARTS = re.compile(r'<svg [^>]*class="marks"')
+OPTIONS = "--headless=new --no-sandbox --disable-gpu --virtual-time-budget=10000 --dump-dom"
 needs_browser = pytest.mark.skipif(not browser, reason=f"no browser: none of {', '.join(BROWSERS)}")
 
 
-def test_page_is_the_source_with_the_library_in_it() -> None:
+def test_page_is_the_source_with_the_library_and_keeps_what_dvc_replaces() -> None:
     page = plots.PAGE.read_text(encoding="utf-8")
     library = page.partition("\n*/\n")[2].partition("\n</script>")[0]
     assert len(library) > 100_000
     assert page == plots.with_library(library), "`make page` builds it"
-
-
-def test_page_keeps_what_dvc_replaces_once() -> None:
-    page = plots.PAGE.read_text(encoding="utf-8")
     assert page.count("{plot_divs}") == 1
-    assert "{scripts}" not in page
-    assert "{refresh_tag}" not in page
+    assert "{scripts}" not in page and "{refresh_tag}" not in page
 
 
 @needs_browser
@@ -45,22 +39,16 @@ def test_charts_are_drawn_without_a_network(
     command: str, folder: str, charts: int, pictures: int, clone: Path, tmp_path: Path
 ) -> None:
     run("dvc", "plots", *command.split(), "--out", tmp_path, cwd=clone / folder)
-    seen = look(tmp_path / "index.html")
-    assert not seen.errors
-    assert not seen.requests
-    assert len(CHARTS.findall(seen.dom)) == charts
-    assert seen.dom.count("<img") == pictures
-    assert ("<section hidden" in seen.dom) == (charts == 0)
-
-
-@needs_browser
-def test_accuracies_are_those_of_the_metrics(clone: Path, tmp_path: Path) -> None:
-    run("dvc", "plots", "show", "--out", tmp_path, cwd=clone)
-    seen = look(tmp_path / "index.html")
-    val = json.loads((clone / "metrics" / "accuracy.json").read_text())["val"]
-    table = seen.dom.partition("<table>")[2].partition("</table>")[0]
-    shown = [float(cell) for cell in re.findall("<td>(.*?)</td>", table)]
-    assert shown == [val["accuracy"], *val["per_class"].values()]
+    dom, errors, requests = look(tmp_path / "index.html")
+    assert errors == requests == []
+    assert len(re.findall(r'<svg [^>]*class="marks"', dom)) == charts
+    assert dom.count("<img") == pictures
+    assert ("<section hidden" in dom) == (charts == 0)
+    if command == "show" and charts:
+        val = json.loads((clone / "metrics" / "accuracy.json").read_text())["val"]
+        table = dom.partition("<table>")[2].partition("</table>")[0]
+        shown = [float(cell) for cell in re.findall("<td>(.*?)</td>", table)]
+        assert shown == [val["accuracy"], *val["per_class"].values()]
 
 
 @needs_browser
@@ -68,55 +56,29 @@ def test_requests_and_errors_are_seen(tmp_path: Path) -> None:
     page = tmp_path / "index.html"
     script = "https://example.com/vega.js"
     page.write_text(f'<!DOCTYPE html><script src="{script}"></script><script>unknown()</script>')
-    seen = look(page)
-    assert seen.requests == [script]
-    assert "unknown is not defined" in seen.errors[0]
+    _, errors, requests = look(page)
+    assert requests == [script]
+    assert "unknown is not defined" in errors[0]
 
 
-class Seen(NamedTuple):
-    """What a browser made of a page.
+def look(page: Path) -> tuple[str, list[str], list[str]]:
+    """Open a page in a browser that can reach nothing.
 
-    Attributes:
-        dom: the page's elements, without its scripts.
-        errors: what was written to its console.
-        requests: the addresses that the page asked for, files aside.
+    Return its elements without scripts, what it wrote to the console, and the addresses other than
+    files that it asked for.
     """
-
-    dom: str
-    errors: list[str]
-    requests: list[str]
-
-
-def look(page: Path) -> Seen:
-    """Open a page in a browser that can reach nothing."""
     netlog = page.parent / "requests.json"
-    done = subprocess.run(
-        [
-            str(browser),
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
-            "--enable-logging=stderr",
-            f"--log-net-log={netlog}",
-            f"--user-data-dir={page.parent / 'browser'}",
-            "--virtual-time-budget=10000",
-            "--dump-dom",
-            page.as_uri(),
-        ],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    words = [str(browser), *OPTIONS.split(), "--host-resolver-rules=MAP * ~NOTFOUND"]
+    words += ["--enable-logging=stderr", f"--log-net-log={netlog}"]
+    words += [f"--user-data-dir={page.parent / 'browser'}", page.as_uri()]
+    done = subprocess.run(words, env=environment(), capture_output=True, timeout=120, check=True)
     # Vega warns that the layer of points under the mouse is empty. There is no mouse here.
     expected = "WARN Infinite extent for field"
-    lines = done.stderr.splitlines()
+    lines = done.stderr.decode().splitlines()
     errors = [line for line in lines if "CONSOLE" in line and expected not in line]
     events = [event.get("params", {}) for event in json.loads(netlog.read_text())["events"]]
     # The browser's own requests, for its updates say, have no origin.
     own = "not an origin"
     requests = [event["url"] for event in events if event.get("initiator", own) != own]
-    dom = re.sub("<script.*?</script>", "", done.stdout, flags=re.DOTALL)
-    return Seen(dom, errors, [url for url in requests if not url.startswith("file:")])
+    dom = re.sub("<script.*?</script>", "", done.stdout.decode(), flags=re.DOTALL)
+    return dom, errors, [url for url in requests if not url.startswith("file:")]

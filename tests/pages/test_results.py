@@ -44,8 +44,8 @@ def test_table_of_other_classes_may_be_empty_as_on_the_stand_in(root: Path) -> N
 
 @needs_zoo
 def test_ensembles_and_intervals_are_of_the_runs_that_are_there(root: Path) -> None:
-    # In `pair`, the surer network decides. `two` is wrong on two of four images. Of four drawn anew,
-    # none or all are of these two in 6% of the cases each, so the interval is 0 to 1. The one of
+    # In `pair`, the surer network decides. `two` is wrong on two of four images. Of four drawn
+    # anew, none or all are of these two in 6% of the cases each: the interval is 0 to 1. The one of
     # images alone is 1.96 times a standard error of 0.5 / 2 to either side.
     runs = {  # whether each answer is right, and its probability
         **dict.fromkeys(["one-1", "one-4"], "+9 +9 +9 +9"),
