@@ -1,7 +1,6 @@
 """The summary of a pull request: metrics of the base, as committed, and as made here."""
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ WRONG = [
     [
         ({}, {"accuracy": 0.91}, 0, NEAR),
         ({"new": 0.5}, {"new": 0.5}, 0, CHANGED),
-        ({"old": 0.5}, {"new": 0.5, "accuracy": 0.8, "loss": math.nan}, 1, WRONG),
+        ({"old": 0.5}, {"new": 0.5, "accuracy": 0.8, "loss": float("nan")}, 1, WRONG),
     ],
 )
 def test_report(committed: Any, made: Any, status: int, lines: list[str], tmp_path: Path) -> None:
@@ -36,7 +35,7 @@ def test_report(committed: Any, made: Any, status: int, lines: list[str], tmp_pa
     (tmp_path / "dvc.yaml").write_text("metrics: [metrics/accuracy.json]")
     (tmp_path / "metrics/calibration.json").write_text("{}")
     run("git", "init", "--quiet", cwd=tmp_path)
-    for change in ({}, committed, made):
+    for change in [dict[str, float](), committed, made]:
         run("git", "add", ".", cwd=tmp_path)
         run("git", "commit", "--quiet", "--allow-empty", "--message=metrics", cwd=tmp_path)
         metrics = {"val": {"accuracy": 0.9, "loss": 0.2} | change}

@@ -55,8 +55,8 @@ def test_ensembles_and_intervals_are_of_the_runs_that_are_there(root: Path) -> N
     }
     for run, answers in runs.items():
         table = "image,actual,predicted,confidence\n"
-        for image, (sign, digit) in enumerate(answers.split()):
-            table += f"{image},bird,{'bird' if sign == '+' else 'airplane'},0.{digit}\n"
+        for image, answer in enumerate(answers.split()):
+            table += f"{image},bird,{'bird' if answer[0] == '+' else 'airplane'},0.{answer[1]}\n"
         (root / "zoo/runs" / run).mkdir(parents=True)
         (root / "zoo/runs" / run / "predictions.csv").write_text(table)
     (root / "zoo/pairs.csv").write_text("a,b\none,two\none,few\ntwo,few\n")
