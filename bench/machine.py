@@ -1,8 +1,12 @@
-"""The machine that figures were taken on."""
+"""Where this project lies, and what it runs on."""
 
 import contextlib
 import platform
+import sys
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "src"))  # the library that lies beside bench, whatever is installed
 
 
 def cpu() -> str:
