@@ -35,7 +35,8 @@ stages:
 
 def main() -> None:
     parser = argparse.ArgumentParser("bench", description=__doc__)
-    parser.add_argument("--models", nargs="*", default=models.list_models(), help="all by default")
+    names = models.list_models()
+    parser.add_argument("--models", nargs="*", choices=names, default=names, help="all by default")
     parser.add_argument("--epochs", type=int, default=5, help="epochs to count, after one")
     parser.add_argument("--runs", type=int, nargs="*", default=[100], help="of the zoo; 100")
     arguments = parser.parse_args()
