@@ -12,30 +12,23 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from cifar2 import files, openmp
 from cifar2.errors import FileError, MissingFile, UserError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from PIL.Image import Image
+    from torch import nn
 
     from cifar2.deployment.prediction import Answer
-    from cifar2.inference.checkpoint import Card
+    from cifar2.inference.checkpoint import Description
 
 MODEL = Path("models/model.pt")
+STANDARD_INPUT = Path("-")
 IN_A_LINE = 4  # classes that a line names at most
 ON_A_SHEET = 40  # pictures that a contact sheet shows at most
-
-
-class Asked(NamedTuple):
-    """A picture that the network was asked about, and the answer."""
-
-    file: Path | BinaryIO
-    pixels: Tensor
-    answer: Answer
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -66,59 +59,33 @@ def _say(error: UserError | OSError) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cifar2", description="Use a trained network.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    predict = commands.add_parser(
-        "predict",
-        help="say what pictures show",
-        description="Say which class each picture shows, and how probable each class is.",
-    )
+    predict = commands.add_parser("predict", help="say what pictures show")
+    predict.description = "Say which class each picture shows, and how probable each class is."
     predict.set_defaults(command=_predict)
-    predict.add_argument(
-        "pictures",
-        nargs="+",
-        type=Path,
-        metavar="PICTURE",
-        help="a picture of any format and size, a folder of them, or - for standard input",
+    add = predict.add_argument
+    add(
+        "pictures", nargs="+", type=Path, metavar="PICTURE", help="a file, a folder, or - for stdin"
     )
-    predict.add_argument(
-        "--fit",
-        choices=["crop", "pad", "stretch"],
-        default="crop",
-        help="a picture that is not square is cut to the square in its middle (crop, the default),"
-        " gets white bars (pad), or changes its proportions (stretch)",
-    )
-    predict.add_argument(
-        "--mirror",
-        action="store_true",
-        help="average the answers about each picture and its mirror image",
-    )
-    predict.add_argument("--csv", type=Path, metavar="FILE", help="write the answers as a table")
-    predict.add_argument("--json", action="store_true", help="print the answers as JSON")
-    predict.add_argument(
-        "--plot",
-        type=Path,
-        metavar="FILE",
-        help=f"draw the first {ON_A_SHEET} pictures, and what the network sees of them, as PNG",
-    )
-    export = commands.add_parser(
-        "export",
-        help="write the network as ONNX",
-        description="Write the network as an ONNX file, with the normalisation in it:"
-        " pixels, uint8 [N, 3, 32, 32], to logits and probabilities.",
+    fit = "crop (the default) cuts a picture to a square, pad adds white bars, stretch distorts it"
+    add("--fit", choices=["crop", "pad", "stretch"], default="crop", help=fit)
+    add("--mirror", action="store_true", help="average over the picture and its mirror image")
+    add("--csv", type=Path, metavar="FILE", help="write the answers as a table")
+    add("--json", action="store_true", help="print the answers as JSON")
+    add("--plot", type=Path, metavar="FILE", help=f"draw the first {ON_A_SHEET} pictures, as PNG")
+    export = commands.add_parser("export", help="write the network as ONNX")
+    export.description = (
+        "Write the network as an ONNX file, with the normalization in it:"
+        " pixels, uint8 [N, 3, 32, 32], to logits and probabilities."
     )
     export.set_defaults(command=_export)
     export.add_argument("file", type=Path, metavar="FILE", help="the file to write")
     for command in (predict, export):
-        command.add_argument(
-            "--model",
-            type=Path,
-            default=MODEL,
-            metavar="FILE",
-            help=f"the weights; the .json file beside them is read, too (default: {MODEL})",
-        )
+        weights = f"the weights, which have a .json file beside them (default: {MODEL})"
+        command.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=weights)
     return parser
 
 
-def _load(path: Path) -> tuple[nn.Module, Card]:
+def _load(path: Path) -> tuple[nn.Module, Description]:
     from cifar2.inference import checkpoint
 
     try:
@@ -132,59 +99,59 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     from cifar2.deployment import pictures
     from cifar2.deployment.prediction import predict
-    from cifar2.inference.evaluation import BATCH_SIZE
 
-    network, card = _load(arguments.model)
-    found: list[Path | BinaryIO] = []
+    network, description = _load(arguments.model)
+    found: list[Path] = []
     for path in arguments.pictures:
-        found += [_standard_input()] if str(path) == "-" else pictures.find(path)
+        found += [path] if path == STANDARD_INPUT else pictures.find(path)
+    width = min(60, max(len(str(path)) for path in found))
     # Answers on a terminal are progress enough.
     hidden = not sys.stderr.isatty() or (sys.stdout.isatty() and not arguments.json)
-    refused = []
+    names: list[str] = []  # of the pictures that could be read
+    on_sheet: list[tuple[Image, Image]] = []
 
-    def readable() -> Iterator[tuple[Path | BinaryIO, Tensor]]:
-        for file in tqdm(found, unit="picture", leave=False, disable=hidden):
+    def read_each() -> Iterator[Image]:
+        for path in tqdm(found, unit="picture", leave=False, disable=hidden):
             try:
-                yield file, pictures.to_tensor(file, arguments.fit)
+                picture = pictures.read(_standard_input() if path == STANDARD_INPUT else path)
             except (FileError, OSError) as error:
-                refused.append(file)
                 with tqdm.external_write_mode():
                     _say(error)
+                continue
+            seen = pictures.shrink(picture, arguments.fit)
+            names.append(str(path))
+            if arguments.plot and len(on_sheet) < ON_A_SHEET:
+                picture.thumbnail((256, 256))
+                on_sheet.append((picture, seen))
+            yield seen
 
-    asked: list[Asked] = []
-    width = min(60, max(len(_name(file)) for file in found))
-    left = readable()
-    while batch := list(islice(left, BATCH_SIZE)):
-        answers = predict((pixels for _, pixels in batch), network, card, mirror=arguments.mirror)
-        for (file, pixels), answer in zip(batch, answers, strict=True):
-            asked.append(Asked(file, pixels, answer))
-            if not arguments.json:
-                print(f"{_name(file):{width}}  {_in_a_line(answer)}")
+    answers: list[Answer] = []
+    for answer in predict(read_each(), network, description, mirror=arguments.mirror):
+        if not arguments.json:
+            print(f"{names[len(answers)]:{width}}  {_in_a_line(answer)}")
+        answers.append(answer)
     if arguments.json:
-        print(_as_json(asked))
+        print(_as_json(names, answers))
     if arguments.csv:
-        files.write(arguments.csv, _as_csv(asked, card.classes).encode())
-    if arguments.plot and asked:
-        files.write(arguments.plot, _sheet(asked))
-    return 2 if refused else 0
+        files.write(arguments.csv, _as_csv(names, answers, description.classes).encode())
+    if on_sheet:
+        from cifar2.deployment.sheet import contact_sheet
+
+        files.write(arguments.plot, contact_sheet(names, on_sheet, answers))
+    return 0 if len(names) == len(found) else 2
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from cifar2.deployment.export import export
 
-    network, card = _load(arguments.model)
-    export(network, card, arguments.file)
+    export(*_load(arguments.model), arguments.file)
     return 0
 
 
 def _standard_input() -> BinaryIO:
     content = io.BytesIO(sys.stdin.buffer.read())
-    content.name = "-"
+    content.name = str(STANDARD_INPUT)
     return content
-
-
-def _name(file: Path | BinaryIO) -> str:
-    return str(file) if isinstance(file, Path) else file.name
 
 
 def _in_a_line(answer: Answer) -> str:
@@ -192,44 +159,21 @@ def _in_a_line(answer: Answer) -> str:
     return "  ".join(f"{label} {probability:.4f}" for label, probability in ranked[:IN_A_LINE])
 
 
-def _as_json(asked: Sequence[Asked]) -> str:
-    table = [
-        {
-            "file": _name(each.file),
-            "class": each.answer.label,
-            "probabilities": {key: round(p, 4) for key, p in each.answer.probabilities.items()},
-        }
-        for each in asked
-    ]
+def _as_json(names: Sequence[str], answers: Sequence[Answer]) -> str:
+    table = []
+    for name, answer in zip(names, answers, strict=True):
+        rounded = {label: round(p, 4) for label, p in answer.probabilities.items()}
+        table.append({"file": name, "class": answer.label, "probabilities": rounded})
     return json.dumps(table, indent=2)
 
 
-def _as_csv(asked: Sequence[Asked], classes: Sequence[str]) -> str:
+def _as_csv(names: Sequence[str], answers: Sequence[Answer], classes: Sequence[str]) -> str:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["file", "class", *classes])
-    for each in asked:
-        probabilities = [f"{p:.4f}" for p in each.answer.probabilities.values()]
-        writer.writerow([_name(each.file), each.answer.label, *probabilities])
+    for name, answer in zip(names, answers, strict=True):
+        writer.writerow([name, answer.label, *(f"{p:.4f}" for p in answer.probabilities.values())])
     return table.getvalue()
-
-
-def _sheet(asked: Sequence[Asked]) -> bytes:
-    import numpy as np
-
-    from cifar2.deployment import pictures, sheet
-
-    rows = []
-    for file, pixels, answer in asked[:ON_A_SHEET]:
-        if not isinstance(file, Path):
-            file.seek(0)
-        image = pictures.to_rgb(pictures.read(file))
-        image.thumbnail((256, 256))
-        seen = pixels.permute(1, 2, 0).numpy()
-        rows.append(sheet.Answered(_name(file), np.asarray(image), seen, answer.probabilities))
-    some = len(rows) < len(asked)
-    title = f"the first {len(rows)} of {len(asked):,} pictures" if some else ""
-    return sheet.contact_sheet(rows, title)
 
 
 if __name__ == "__main__":

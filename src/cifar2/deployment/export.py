@@ -15,7 +15,7 @@ from torch.export import Dim
 from cifar2 import __version__, files
 from cifar2.data import dataset
 from cifar2.errors import UserError
-from cifar2.inference.checkpoint import Card
+from cifar2.inference.checkpoint import Description
 
 
 class _WithPixels(nn.Module):
@@ -30,11 +30,11 @@ class _WithPixels(nn.Module):
         return logits, logits.softmax(dim=1)
 
 
-def export(network: nn.Module, card: Card, path: Path) -> None:
+def export(network: nn.Module, description: Description, path: Path) -> None:
     """Write a network as one ONNX file, which takes any number of images at once.
 
     Input: `pixels`, uint8 [N, 3, 32, 32], RGB. Outputs: `logits` and `probabilities`, float32
-    [N, num_classes]. The normalisation is part of the file. Its metadata has the model's name, its
+    [N, num_classes]. The file includes the normalization. Its metadata has the model's name, its
     classes as a JSON list, the data set, and the version of this project.
 
     Raises:
@@ -60,20 +60,17 @@ def export(network: nn.Module, card: Card, path: Path) -> None:
             input_names=["pixels"],
             output_names=["logits", "probabilities"],
             dynamic_shapes=({0: Dim("images")},),
-            verbose=False,
         )
     assert program is not None
     content = program.model_proto
     for part in (content.graph, *content.graph.node, *content.graph.value_info):
         part.ClearField("metadata_props")  # the exporter's notes, with paths of this machine
-    onnx.helper.set_model_props(
-        content,
-        {
-            "model": card.name,
-            "classes": json.dumps(card.classes),
-            "dataset": card.source,
-            "version": __version__,
-        },
-    )
+    metadata = {
+        "model": description.name,
+        "classes": json.dumps(description.classes),
+        "dataset": description.source,
+        "version": __version__,
+    }
+    onnx.helper.set_model_props(content, metadata)
     onnx.checker.check_model(content, full_check=True)
     files.write(path, content.SerializeToString())

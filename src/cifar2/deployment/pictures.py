@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -16,17 +16,15 @@ from cifar2.errors import FileError, MissingFile, UserError, first_line
 
 Picture = str | Path | BinaryIO | Image.Image | NDArray[np.uint8] | Tensor
 Fit = Literal["crop", "pad", "stretch"]
-FITS: tuple[Fit, ...] = get_args(Fit)
 
 SIZE = 32
-# A JPEG file is decoded at an eighth, a quarter or a half of its size if that is still larger.
-ENOUGH = 8 * SIZE
+BOX, BICUBIC = Image.Resampling.BOX, Image.Resampling.BICUBIC
 
 
 def to_tensor(picture: Picture, fit: Fit = "crop") -> Tensor:
     """Return a picture as uint8 [3, 32, 32], RGB. One of 32×32 pixels keeps its pixels.
 
-    A tensor of that shape and type is returned as it is, on the CPU.
+    It is rotated as its EXIF data say. For an animation, the first frame is used.
 
     Args:
         picture: a file, opened or by its path; an image of Pillow's; an array uint8 [H, W, 3] or
@@ -40,42 +38,33 @@ def to_tensor(picture: Picture, fit: Fit = "crop") -> Tensor:
         OSError: if it can't be read.
         ValueError: for an array or a tensor of another shape or type.
     """
-    if isinstance(picture, Tensor) and _is_done(picture):
-        return picture.cpu()
-    if isinstance(picture, Image.Image):
-        image = picture
-    elif isinstance(picture, (np.ndarray, Tensor)):
-        image = _from_array(picture)
-    else:
-        image = read(picture)
-    pixels = np.array(shrink(to_rgb(image), fit))
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+    if isinstance(picture, (np.ndarray, Tensor)):
+        picture = _from_array(picture)
+    image = to_rgb(picture) if isinstance(picture, Image.Image) else read(picture)
+    return torch.from_numpy(np.array(shrink(image, fit))).permute(2, 0, 1)
 
 
 def read(file: str | Path | BinaryIO) -> Image.Image:
-    """Open a picture, the way up that its camera noted (EXIF); of an animation the first frame.
-
-    Raises:
-        MissingFile, FileError, OSError: as `to_tensor` does.
-    """
+    """Return a file's picture as RGB, rotated as EXIF says; the errors are those of `to_tensor`."""
+    name = str(file) if isinstance(file, (str, Path)) else getattr(file, "name", "the picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is odd in a file, and is read all the same
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as image:
-                image.draft(None, (ENOUGH, ENOUGH))
-                return ImageOps.exif_transpose(image)
+                # A large JPEG is decoded at a half, a quarter or an eighth of its size: faster.
+                image.draft(None, (8 * SIZE, 8 * SIZE))
+                return to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
-        raise MissingFile(_name(file)) from error
+        raise MissingFile(name) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        limit = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
-        raise FileError(_name(file), f"too large, {limit}") from error
+        raise FileError(name, f"too large, more than {Image.MAX_IMAGE_PIXELS:,} pixels") from error
     except Exception as error:  # Pillow raises many types for a damaged file
         if isinstance(error, OSError) and error.errno is not None:
             raise
         if isinstance(error, UnidentifiedImageError):
-            raise FileError(_name(file), "not a picture that Pillow knows") from error
-        raise FileError(_name(file), f"damaged ({first_line(error)})") from error
+            raise FileError(name, "not a picture that Pillow knows") from error
+        raise FileError(name, f"damaged ({first_line(error)})") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -89,20 +78,18 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def shrink(image: Image.Image, fit: Fit) -> Image.Image:
-    """Return an RGB image at 32×32 pixels; `fit` is that of `to_tensor`."""
-    width, height = image.size
-    if width == height == SIZE:
-        return image
+    """Return an RGB image at 32×32 pixels, a copy; `fit` is that of `to_tensor`."""
+    size = (SIZE, SIZE)
+    # The mean over each pixel's area, as in a camera. For enlarging, it would give squares.
+    method = BOX if min(image.size) >= SIZE else BICUBIC
     if fit == "crop":
-        side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        return _resize(image, SIZE, SIZE, (left, top, left + side, top + side))
-    if fit == "stretch" or width == height:
-        return _resize(image, SIZE, SIZE)
-    scale = SIZE / max(width, height)
-    small = _resize(image, max(1, round(scale * width)), max(1, round(scale * height)))
-    square = Image.new("RGB", (SIZE, SIZE), "white")
-    square.paste(small, ((SIZE - small.width) // 2, (SIZE - small.height) // 2))
+        return ImageOps.fit(image, size, method)
+    if fit == "stretch":
+        return image.resize(size, method)
+    scale = SIZE / max(image.size)
+    width, height = (max(1, round(scale * side)) for side in image.size)
+    square = Image.new("RGB", size, "white")
+    square.paste(image.resize((width, height), method), ((SIZE - width) // 2, (SIZE - height) // 2))
     return square
 
 
@@ -119,24 +106,11 @@ def find(path: Path) -> list[Path]:
         raise MissingFile(path)
     if not path.is_dir():
         return [path]
-    kinds = Image.registered_extensions()
-    endings = {ending for ending, kind in kinds.items() if kind in Image.OPEN}
+    endings = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files = [each for each in path.rglob("*") if each.suffix.lower() in endings and each.is_file()]
     if not files:
         raise UserError(f"{path}: no pictures in this folder")
     return sorted(files)
-
-
-def _resize(
-    image: Image.Image,
-    width: int,
-    height: int,
-    box: tuple[float, float, float, float] | None = None,
-) -> Image.Image:
-    # The mean over each pixel's area, as a camera has it. To enlarge, that would give squares.
-    filters = Image.Resampling
-    method = filters.BOX if min(image.size) >= SIZE else filters.BICUBIC
-    return image.resize((width, height), method, box)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -147,23 +121,16 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(values / white * 255), 0, 255).astype(np.uint8))
 
 
-def _is_done(tensor: Tensor) -> bool:
-    return tensor.dtype == torch.uint8 and tensor.shape == (3, SIZE, SIZE)
-
-
 def _from_array(array: NDArray[np.uint8] | Tensor) -> Image.Image:
+    kind, shape = str(array.dtype).removeprefix("torch."), tuple(array.shape)
     if isinstance(array, Tensor):
+        fits = len(shape) == 3 and shape[0] == 3
         wanted = "a tensor must be uint8 [3, H, W]"
-        pixels = array.permute(1, 2, 0).cpu().numpy() if array.ndim == 3 else np.zeros(0)
     else:
+        fits = len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
         wanted = "an array must be uint8 [H, W, 3] or [H, W]"
-        pixels = array
-    grey = pixels.ndim == 2 and pixels is array
-    if pixels.dtype != np.uint8 or not (grey or (pixels.ndim == 3 and pixels.shape[2] == 3)):
-        kind = f"{str(array.dtype).removeprefix('torch.')} {list(array.shape)}"
-        raise ValueError(f"{wanted}, 0 to 255; this is {kind}")
-    return Image.fromarray(pixels)
-
-
-def _name(file: str | Path | BinaryIO) -> str:
-    return str(file) if isinstance(file, (str, Path)) else getattr(file, "name", "the picture")
+    if kind != "uint8" or not fits:
+        raise ValueError(f"{wanted}, 0 to 255; this is {kind} {list(shape)}")
+    if isinstance(array, Tensor):
+        array = array.permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(array)

@@ -12,15 +12,11 @@ from torch import nn
 from cifar2.data import dataset
 from cifar2.deployment.pictures import Fit, Picture, to_tensor
 from cifar2.inference import evaluation
-from cifar2.inference.checkpoint import Card
+from cifar2.inference.checkpoint import Description
 
 
 class Answer(NamedTuple):
-    """A network's answer about a picture.
-
-    label: the class of the highest probability.
-    probabilities: that of each class, in the order of the network's classes.
-    """
+    """The most probable class of a picture, and the probability of each, in the network's order."""
 
     label: str
     probabilities: dict[str, float]
@@ -34,16 +30,16 @@ class Answer(NamedTuple):
 def predict(
     pictures: Iterable[Picture],
     network: nn.Module,
-    card: Card,
+    description: Description,
     *,
     fit: Fit = "crop",
     mirror: bool = False,
 ) -> Iterator[Answer]:
     """Ask a network about pictures, of any size and mode; yield an answer for each, in order.
 
-    The network gets 100 pictures at once, as in the stage `evaluate`, and only these are in memory.
-    It and its card come from `checkpoint.load`. Pictures of CIFAR-10 get the probabilities that
-    `plots/predictions.csv` has.
+    `checkpoint.load` gives the network and its description. The network is given 100 pictures at a
+    time, as in the stage `evaluate`, so images of CIFAR-10 get exactly the probabilities of
+    `plots/predictions.csv`. No more than these are in memory.
 
     Args:
         pictures, fit: see `pictures.to_tensor`.
@@ -56,7 +52,7 @@ def predict(
     left = iter(pictures)
     while batch := [to_tensor(picture, fit) for picture in islice(left, evaluation.BATCH_SIZE)]:
         images = dataset.normalize(torch.stack(batch).to(device))
-        logits = evaluation.predict(network, images, mirror=mirror)
+        logits = evaluation.compute_logits(network, images, mirror=mirror)
         for row in logits.softmax(dim=1).tolist():
-            probabilities = dict(zip(card.classes, row, strict=True))
+            probabilities = dict(zip(description.classes, row, strict=True))
             yield Answer(max(probabilities, key=probabilities.__getitem__), probabilities)

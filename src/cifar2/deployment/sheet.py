@@ -4,48 +4,42 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from PIL.Image import Image
+
+from cifar2.deployment.prediction import Answer
 
 HIGHEST_COLOUR, OTHER_COLOUR = "#d55e00", "#bbbbbb"
 
 
-class Answered(NamedTuple):
-    """A picture and a network's answer about it.
+def contact_sheet(
+    names: Sequence[str], pictures: Sequence[tuple[Image, Image]], answers: Sequence[Answer]
+) -> bytes:
+    """Draw pictures, what a network saw of each, and its probabilities; return the PNG.
 
-    name: what is written above the picture; of a long one, its end.
-    picture: uint8 [H, W, 3].
-    seen: what the network was given of it, uint8 [32, 32, 3].
-    probabilities: that of each class.
+    Args:
+        names, answers: those of all pictures. Of a long name, the end is written.
+        pictures: the first of them, or all: each as it is, and as the network was given it.
     """
-
-    name: str
-    picture: NDArray[np.uint8]
-    seen: NDArray[np.uint8]
-    probabilities: dict[str, float]
-
-
-def contact_sheet(answers: Sequence[Answered], title: str) -> bytes:
-    """Draw pictures, what a network saw of each, and its probabilities; return the PNG."""
-    rows = -(-len(answers) // 2)
+    rows = -(-len(pictures) // 2)
     height = 0.5 + rows * max(1.7, 0.22 * len(answers[0].probabilities))
     figure = Figure(figsize=(10, height), dpi=100, layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    if len(pictures) < len(answers):
+        figure.suptitle(f"the first {len(pictures)} of {len(answers):,} pictures", fontsize=11)
     grid = figure.subplots(rows, 6, squeeze=False, width_ratios=[1, 1, 1.2] * 2)
     for axes in grid.flat:
         axes.axis("off")
-    for (left, middle, right), answer in zip(grid.reshape(-1, 3), answers, strict=False):
-        left.imshow(answer.picture)
-        left.set_title(_shortened(answer.name, 22), fontsize=9)
-        middle.imshow(answer.seen, interpolation="nearest")
+    for (left, middle, right), name, (picture, seen), answer in zip(
+        grid.reshape(-1, 3), names, pictures, answers, strict=False
+    ):
+        left.imshow(picture)
+        left.set_title(name if len(name) <= 22 else "…" + name[-21:], fontsize=9)
+        middle.imshow(seen, interpolation="nearest")
         middle.set_title("as 32 × 32", fontsize=9)
         right.axis("on")
-        highest = max(answer.probabilities.values())
         for place, (label, probability) in enumerate(answer.probabilities.items()):
-            colour = HIGHEST_COLOUR if probability == highest else OTHER_COLOUR
+            colour = HIGHEST_COLOUR if probability == answer.probability else OTHER_COLOUR
             right.barh(place, probability, color=colour)
             right.text(0.02, place, f"{label} {probability:.2f}", va="center", fontsize=9)
         right.set(xlim=(0, 1), xticks=[], yticks=[])
@@ -54,8 +48,3 @@ def contact_sheet(answers: Sequence[Answered], title: str) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _shortened(name: str, length: int) -> str:
-    """Return the end of a name that is too long: of a path, that is the file."""
-    return name if len(name) <= length else "…" + name[1 - length :]

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from cifar2 import __version__
 from cifar2.data import dataset
 from cifar2.inference import evaluation
-from cifar2.inference.checkpoint import Card
-from cifar2.models import get_model, list_models
+from cifar2.inference.checkpoint import Description
+from cifar2.models import list_models
+from tests.unit.settings import build
 
 pytest.importorskip("onnx", reason="needs the extra cifar2[onnx]")
 pytest.importorskip("onnxscript", reason="needs the extra cifar2[onnx]")
@@ -27,7 +28,7 @@ CLASSES = ["airplane", "bird"]
 def trained(name: str, **config: Any) -> nn.Module:
     """Return a network with running statistics that are not those of the start."""
     torch.manual_seed(0)
-    network = get_model(name, len(CLASSES), **config).train()
+    network = build(name, len(CLASSES), **config).train()
     with torch.no_grad():
         network(dataset.normalize(pixels(64)))
     return network.eval()
@@ -39,7 +40,7 @@ def pixels(count: int) -> Tensor:
 
 
 def session(network: nn.Module, path: Path, name: str = "net") -> Any:
-    export(network, Card(name, {}, CLASSES, "cifar10"), path)
+    export(network, Description(name, {}, CLASSES, "cifar10"), path)
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
@@ -47,7 +48,7 @@ def session(network: nn.Module, path: Path, name: str = "net") -> Any:
 def test_exported_network_gives_the_same(name: str, tmp_path: Path) -> None:
     network = trained(name)
     images = pixels(100)
-    expected = evaluation.predict(network, dataset.normalize(images), mirror=False)
+    expected = evaluation.compute_logits(network, dataset.normalize(images), mirror=False)
     run = session(network, tmp_path / "model.onnx", name)
     for size in (1, 7, 100):
         batches = [run.run(None, {"pixels": part.numpy()}) for part in images.split(size)]
@@ -71,7 +72,7 @@ def test_residual_blocks_keep_their_weights(shared: bool, tmp_path: Path) -> Non
     for number, block in enumerate(network.get_submodule("resblocks").children()):
         nn.init.constant_(block.get_parameter("conv.weight"), 0.01 * (number + 1))
     images = pixels(7)
-    expected = evaluation.predict(network, dataset.normalize(images), mirror=False)
+    expected = evaluation.compute_logits(network, dataset.normalize(images), mirror=False)
     (logits, _) = session(network, tmp_path / "model.onnx").run(None, {"pixels": images.numpy()})
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 

@@ -11,15 +11,15 @@ from cifar2.deployment.pictures import Picture
 from cifar2.deployment.prediction import Answer, predict
 from cifar2.errors import MissingFile
 from cifar2.inference import evaluation
-from cifar2.inference.checkpoint import Card
-from cifar2.models import get_model
+from cifar2.inference.checkpoint import Description
+from tests.unit.settings import build
 
-CARD = Card("net", {}, ["airplane", "bird", "cat"], "cifar10")
+CARD = Description("net", {}, ["airplane", "bird", "cat"], "cifar10")
 
 
 @pytest.fixture
 def network() -> torch.nn.Module:
-    return get_model("netdropout", 3)
+    return build("netdropout", 3)
 
 
 @pytest.mark.parametrize("count", [1, 7, 100, 201])
@@ -29,7 +29,7 @@ def test_answers_are_those_of_an_evaluation(
 ) -> None:
     images = torch.randint(256, (count, 3, 32, 32), dtype=torch.uint8)
     answers = list(predict(images, network, CARD, mirror=mirror))
-    logits = evaluation.predict(network, dataset.normalize(images), mirror=mirror)
+    logits = evaluation.compute_logits(network, dataset.normalize(images), mirror=mirror)
     assert [list(each.probabilities.values()) for each in answers] == logits.softmax(1).tolist()
     assert [each.label for each in answers] == [CARD.classes[i] for i in logits.argmax(1)]
 
