@@ -11,9 +11,9 @@ import torch
 
 from bench.machine import cpu
 from cifar2.data import dataset
-from cifar2.models import get_model, list_models
+from cifar2.models import list_models
 from cifar2.training import loop
-from tests.unit.settings import plain
+from tests.unit.settings import build, plain
 
 FILE = Path(__file__).parent / "golden.json"
 PARTS = {"steps": (16, 5), "epochs": (200, 2)}  # numbers of images and of epochs
@@ -42,10 +42,10 @@ def losses(name: str, part: str) -> list[list[float]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    state = loop.start(get_model(name), run, images)
-    figures = [[epoch.train_loss, epoch.val_loss] for epoch in loop.fit(state, data, data, run)]
+    state = loop.start(build(name), run, images)
+    curve = [[epoch.train_loss, epoch.val_loss] for epoch in loop.fit(state, data, data, run)]
     torch.set_num_threads(threads)
-    return figures
+    return curve
 
 
 def main() -> None:

@@ -15,7 +15,15 @@ GOLDEN = json.loads(golden.FILE.read_text())
 SAME, OTHER, OTHER_VGG = 1e-6, 1e-4, 0.2
 
 
-def assert_golden(name: str, part: str) -> None:
+LARGE = ("airbench", "netresdeep", "vgg")  # two epochs of these take seconds
+SLOW = [pytest.param(name, "epochs", marks=pytest.mark.slow) for name in LARGE]
+FAST = [(name, "epochs") for name in list_models() if name not in LARGE]
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [*((name, "steps") for name in list_models()), *FAST, *SLOW]
+)
+def test_losses_are_the_golden_ones(name: str, part: str) -> None:
     tolerance = OTHER_VGG if name == "vgg" else OTHER
     if golden.machine() == GOLDEN["machine"]:
         tolerance = SAME
@@ -23,19 +31,3 @@ def assert_golden(name: str, part: str) -> None:
     torch.testing.assert_close(
         torch.tensor(losses), torch.tensor(expected), rtol=tolerance, atol=tolerance / 10
     )
-
-
-@pytest.mark.parametrize("name", list_models())
-def test_losses_of_five_steps_are_the_golden_ones(name: str) -> None:
-    assert_golden(name, "steps")
-
-
-LARGE = ("airbench", "netresdeep", "vgg")  # these take seconds
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in list_models()],
-)
-def test_losses_of_two_epochs_are_the_golden_ones(name: str) -> None:
-    assert_golden(name, "epochs")

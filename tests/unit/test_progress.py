@@ -9,21 +9,28 @@ from types import SimpleNamespace
 import pytest
 
 from cifar2 import progress
-from cifar2.training import series
-from cifar2.training.series import Epoch
+from cifar2.report import series
+from cifar2.training.loop import Epoch
 
 
 def epoch(number: int) -> Epoch:
-    """Return figures that differ from epoch to epoch, and from each other."""
+    """Return values that differ from epoch to epoch, and from each other."""
     return Epoch(number, 1 / number, 0.5 + number / 1000, 2 / number, 0.25 + number / 1000)
 
 
+def columns(count: int) -> dict[str, list[float]]:
+    epochs = [epoch(number) for number in range(1, count + 1)]
+    return {quantity: [getattr(e, quantity) for e in epochs] for quantity in Epoch._fields[1:]}
+
+
 def report(folder: Path, epochs: int, done: int = 0, until: int | None = None) -> None:
-    """Report a training of which an earlier process has done some epochs."""
+    """Report a training of which an earlier process has done some epochs; check the series."""
     before = [epoch(number) for number in range(1, done + 1)]
     with progress.reported(folder / "history", epochs, before) as reported:
         for number in range(done + 1, (until or epochs) + 1):
             reported(epoch(number))
+            assert series.read(folder / "history") == columns(number)
+    assert series.read(folder / "history") == columns(until or epochs)
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -33,29 +40,29 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return err.splitlines()
 
 
-def numbers(lines: list[str]) -> list[int]:
-    """Return the numbers of the epochs that lines are about."""
-    return [int(line.split()[3].partition("/")[0]) for line in lines]
-
-
+@pytest.mark.parametrize(
+    ("epochs", "done", "expected"),
+    [
+        (1, 0, [1]),
+        (9, 0, [*range(1, 10)]),
+        (11, 0, [1, 2, 4, 6, 8, 10, 11]),
+        (23, 0, [1, 3, 6, 9, 12, 15, 18, 21, 23]),
+        (100, 0, [1, *range(10, 101, 10)]),
+        (101, 0, [1, *range(11, 101, 11), 101]),
+        # An earlier process has printed the others.
+        (23, 20, [21, 23]),
+        (5, 5, []),
+    ],
+)
 def test_first_last_and_every_tenth_part_is_a_line_where_there_is_no_terminal(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report(tmp_path, 23)
-    assert numbers(printed(capsys)) == [1, 3, 6, 9, 12, 15, 18, 21, 23]
+    epochs: int, done: int, expected: list[int],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    report(tmp_path, epochs, done)
+    assert [line.split()[3] for line in printed(capsys)] == [f"{n}/{epochs}" for n in expected]
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 9, 10, 11, 19, 99, 100, 101])
-def test_lines_are_about_ten_whatever_the_number_of_epochs(
-    epochs: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report(tmp_path, epochs)
-    lines = numbers(printed(capsys))
-    assert min(epochs, 6) <= len(lines) <= 12
-    assert lines[0] == 1 and lines[-1] == epochs
-
-
-def test_line_has_the_time_and_the_figures_and_is_not_too_long(
+def test_line_has_the_time_and_the_values_and_is_not_too_long(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with progress.reported(tmp_path / "history", 100_000, []) as reported:
@@ -77,32 +84,6 @@ def test_time_left_is_estimated_from_the_epochs_of_this_process(
     report(tmp_path, 100, done=88, until=90)
     (line,) = printed(capsys)
     assert line.endswith("  20 s left")
-
-
-def test_epochs_of_an_earlier_process_are_not_printed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report(tmp_path, 23, done=20)
-    assert numbers(printed(capsys)) == [21, 23]
-
-
-def test_finished_training_prints_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report(tmp_path, 5, done=5)
-    assert printed(capsys) == []
-
-
-@pytest.mark.parametrize("done", [0, 3, 5])
-def test_series_has_all_epochs_also_those_of_an_earlier_process(done: int, tmp_path: Path) -> None:
-    report(tmp_path, 5, done)
-    assert series.read(tmp_path / "history") == [epoch(number) for number in range(1, 6)]
-
-
-def test_series_has_an_epoch_as_soon_as_it_is_reported(tmp_path: Path) -> None:
-    with progress.reported(tmp_path / "history", 5, []) as reported:
-        reported(epoch(1))
-        assert series.read(tmp_path / "history") == [epoch(1)]
 
 
 class Terminal(io.StringIO):

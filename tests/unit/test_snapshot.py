@@ -8,17 +8,16 @@ import pickle
 import pkgutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 import cifar2
 from cifar2 import PLUMBING, files, snapshot
+from tests.conftest import wait_for
 from tests.unit.settings import OTHERS, settings
 
 CPU = torch.device("cpu")
@@ -28,8 +27,8 @@ DAY = 24 * 3600
 # The key.
 
 
-def key(*inputs: Path, device: torch.device = CPU, changes: dict[str, Any] | None = None) -> str:
-    return snapshot.key(settings(**changes or {}), device, inputs)
+def key(*inputs: Path, device: torch.device = CPU, **changes: Any) -> str:
+    return snapshot.key(settings(**changes), device, inputs)
 
 
 NOT_OF_THE_TRAINING = {
@@ -41,44 +40,29 @@ NOT_OF_THE_TRAINING = {
     "evaluation__mirror": True,
     "evaluation__test": False,
 }
-UNUSED = {
-    "net": {"model__n_chans1", "model__n_blocks", "model__dropout", "model__shared_blocks"},
-    "net1": {"model__n_blocks", "model__shared_blocks"},
-    "netresdeep": {"model__dropout"},
-    "netstem": {
-        "model__n_blocks",
-        "model__dropout",
-        "model__shared_blocks",
-        "model__kernel_size",
-    },
-}
+UNUSED = ("model__n_chans1", "model__n_blocks", "model__dropout", "model__shared_blocks")
 
 
-def test_every_setting_is_tested_below() -> None:
-    every = {
-        f"{group}__{key}" for group, values in settings().model_dump().items() for key in values
-    }
-    assert OTHERS.keys() | NOT_OF_THE_TRAINING.keys() == every
-
-
-@pytest.mark.parametrize("name", UNUSED)
 @pytest.mark.parametrize("setting", OTHERS)
-def test_key_changes_with_a_setting_if_the_network_uses_it(setting: str, name: str) -> None:
-    usual = {"model__name": name, "train__momentum": 0.9}
-    other = key(changes=usual | {setting: OTHERS[setting]})
-    assert (other == key(changes=usual)) == (setting in UNUSED[name])
+def test_key_changes_with_a_setting_that_the_training_uses(setting: str) -> None:
+    network = "net1" if setting == "model__dropout" else "netresdeep"
+    usual: dict[str, Any] = {"model__name": network, "train__momentum": 0.9}
+    assert key(**usual | {setting: OTHERS[setting]}) != key(**usual)
 
 
-@pytest.mark.parametrize("setting", ["train__momentum", "train__nesterov"])
-def test_key_does_not_change_with_a_setting_that_the_optimizer_does_not_use(setting: str) -> None:
-    usual = {"train__optimizer": "adam", "train__momentum": 0.9}
-    assert key(changes=usual | {setting: OTHERS[setting]}) == key(changes=usual)
-
-
-@pytest.mark.parametrize("setting", NOT_OF_THE_TRAINING)
-def test_key_does_not_change_with_a_setting_that_no_training_uses(setting: str) -> None:
-    usual = {"data__holdout": 0.1}  # without one there are no folds
-    assert key(changes=usual | {setting: NOT_OF_THE_TRAINING[setting]}) == key(changes=usual)
+@pytest.mark.parametrize(
+    "setting", [*NOT_OF_THE_TRAINING, *UNUSED, "train__momentum", "train__nesterov"]
+)
+def test_key_does_not_change_with_a_setting_that_the_training_does_not_use(setting: str) -> None:
+    every = OTHERS | NOT_OF_THE_TRAINING
+    usual: dict[str, Any] = {
+        "train__optimizer": "adam",
+        "train__momentum": 0.9,
+        "data__holdout": 0.1,
+    }
+    assert key(**usual | {setting: every[setting]}) == key(**usual)
+    groups = settings().model_dump().items()
+    assert every.keys() == {f"{group}__{name}" for group, values in groups for name in values}
 
 
 def test_key_changes_with_the_content_of_each_input_and_not_with_its_place(tmp_path: Path) -> None:
@@ -94,32 +78,24 @@ def test_key_changes_with_the_content_of_each_input_and_not_with_its_place(tmp_p
     assert key(moved, script) != usual
 
 
-def test_key_changes_with_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_changes_with_the_device_pytorch_and_its_kernels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def gpu(chip: str, index: int) -> str:
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: chip)
         return key(device=torch.device("cuda", index))
 
+    for variable in snapshot.KERNELS:
+        monkeypatch.delenv(variable, raising=False)
     keys = [key(), key(device=torch.device("mps")), gpu("A", 0), gpu("A", 1), gpu("B", 0)]
-    assert len(set(keys)) == len(keys)
-
-
-def test_key_changes_with_pytorch_and_its_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = {key()}
+    for variable in snapshot.KERNELS:
+        monkeypatch.setenv(variable, "1")
+        keys.append(key())
     monkeypatch.setattr(torch, "__version__", "0.1")
-    keys.add(key())
+    keys.append(key())
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS")
-    keys.add(key())
-    assert len(keys) == 3
-
-
-@pytest.mark.parametrize("variable", snapshot.KERNELS)
-def test_key_changes_with_a_variable_that_chooses_kernels(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(variable, raising=False)
-    usual = key()
-    monkeypatch.setenv(variable, "1")
-    assert key() != usual
+    keys.append(key())
+    assert len(set(keys)) == len(keys)
 
 
 @pytest.mark.parametrize(
@@ -140,70 +116,44 @@ def test_key_changes_with_the_code_of_a_module_unless_it_is_plumbing(
 # Reading and writing one.
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Give a snapshot of the run with the key "mine"."""
-    path = tmp_path / "mine.pt"
-    write(path, "mine")
-    return path
-
-
-def write(path: Path, key: str) -> None:
+def write(path: Path, key: str = "mine") -> bytes:
     one = snapshot.Snapshot(path, key)
     one.put({"epoch": 3, "weight": torch.arange(5.0)})
     one.write()
+    return path.read_bytes()
 
 
-def test_snapshot_is_read_by_the_next_process(path: Path) -> None:
+def test_snapshot_is_read_by_the_next_process(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "mine.pt"
+    assert snapshot.Snapshot(path, "mine").content is None
+    write(path)
     content = snapshot.Snapshot(path, "mine").content
     assert content is not None
     assert content["epoch"] == 3 and content["weight"].tolist() == [0, 1, 2, 3, 4]
-
-
-def test_no_snapshot_is_no_content_and_no_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert snapshot.Snapshot(tmp_path / "mine.pt", "mine").content is None
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "a flipped bit"])
-def test_damaged_snapshot_is_a_warning_and_no_content(
-    damage: str, path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    whole = path.read_bytes()
-    middle = len(whole) // 2
-    path.write_bytes(
-        {
-            "truncated": whole[:middle],
-            "empty": b"",
-            "garbage": b"garbage" * 1000,
-            "a flipped bit": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
-        }[damage]
-    )
-    assert snapshot.Snapshot(path, "mine").content is None
-    (record,) = caplog.records
-    assert record.getMessage() == (
-        f"{path}: not a snapshot of this run; starting from the beginning"
-    )
-
-
-def test_snapshot_of_another_run_is_a_warning_and_no_content(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    write(path.with_name("other.pt"), "other")
-    os.replace(path.with_name("other.pt"), path)
-    assert snapshot.Snapshot(path, "mine").content is None
-    assert "mine.pt: not a snapshot of this run" in caplog.text
-
-
-@hypothesis_settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda path: write(path)[:1000],
+        lambda path: b"",
+        lambda path: b"short",
+        lambda path: 1000 * b"garbage",
+        lambda path: write(path).replace(b"epoch", b"epoce"),
+        lambda path: write(path, key="another"),
+    ],
+    ids=["truncated", "empty", "short", "garbage", "a changed letter", "of another run"],
 )
-@given(start=st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02"]), rest=st.binary(max_size=500))
-def test_snapshot_of_any_bytes_has_no_content(start: bytes, rest: bytes, tmp_path: Path) -> None:
-    (tmp_path / "mine.pt").write_bytes(start + rest)
-    assert snapshot.Snapshot(tmp_path / "mine.pt", "mine").content is None
+def test_damaged_snapshot_is_a_warning_and_no_content(
+    damaged: Callable[[Path], bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "mine.pt"
+    path.write_bytes(damaged(tmp_path / "other.pt"))
+    assert snapshot.Snapshot(path, "mine").content is None
+    assert caplog.messages == [f"{path}: not a snapshot of this run; starting from the beginning"]
 
 
 def test_code_in_a_snapshot_is_never_run(tmp_path: Path) -> None:
@@ -219,7 +169,7 @@ def test_code_in_a_snapshot_is_never_run(tmp_path: Path) -> None:
     assert not (tmp_path / "was run").exists()
 
 
-def test_what_is_put_is_written_after_the_interval(
+def test_what_is_put_is_written_after_the_interval_and_only_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = snapshot.Snapshot(tmp_path / "mine.pt", "mine")
@@ -229,19 +179,12 @@ def test_what_is_put_is_written_after_the_interval(
     assert not one.path.exists()
     monkeypatch.setattr(snapshot, "INTERVAL", 0)
     one.put({"epoch": 2})
-    assert snapshot.Snapshot(one.path, "mine").content == {"epoch": 2}
-
-
-def test_what_is_written_is_not_written_again(path: Path) -> None:
-    one = snapshot.Snapshot(path, "mine")
-    path.unlink()
-    one.write()
-    assert not path.exists()
-    one.put({"epoch": 4})
-    one.write()
-    path.unlink()
-    one.write()
-    assert not path.exists()
+    again = snapshot.Snapshot(one.path, "mine")
+    assert again.content == {"epoch": 2}
+    one.path.unlink()
+    for each in (one, again):  # written by this process, or by an earlier one
+        each.write()
+    assert not one.path.exists()
 
 
 def test_failed_write_is_a_warning_and_is_made_up_for(
@@ -293,29 +236,21 @@ def test_snapshot_is_written_at_the_end_even_if_the_run_fails(tmp_path: Path) ->
         assert kept.content == {"epoch": 1}
 
 
-def test_snapshots_over_a_month_old_are_removed(folder: Path) -> None:
+def test_files_over_a_month_old_are_removed_unless_a_process_writes_them(folder: Path) -> None:
+    """Also the part of a file that a killed process left."""
     age(folder / "oldest.pt", 31)
-    with snapshot.kept(folder, "mine"):
-        assert names(folder) == {"older.pt", "new.pt"}
+    # Another process has just removed it: it is in the list of the files, and then it is not there.
+    (folder / "gone.pt").symlink_to(folder / "nowhere")
+    with snapshot.kept(folder, "running"):
+        for name, days in {"killed": 31, "writing": 0, "running": 31}.items():
+            (folder / f".{name}.pt.part").write_bytes(b"x")
+            age(folder / f".{name}.pt.part", days)
+        with snapshot.kept(folder, "mine"):
+            left = {"older.pt", "new.pt", ".writing.pt.part", ".running.pt.part", "gone.pt"}
+            assert names(folder) == left
 
 
-def test_part_that_a_killed_process_left_is_removed_when_it_is_old(folder: Path) -> None:
-    for name, days in {"killed": 31, "writing": 0}.items():
-        (folder / f".{name}.pt.part").write_bytes(b"x")
-        age(folder / f".{name}.pt.part", days)
-    with snapshot.kept(folder, "mine"):
-        assert names(folder) == {"oldest.pt", "older.pt", "new.pt", ".writing.pt.part"}
-
-
-def test_part_that_a_running_process_writes_is_not_removed(folder: Path) -> None:
-    with snapshot.kept(folder, "mine"):
-        (folder / ".mine.pt.part").write_bytes(b"x")
-        age(folder / ".mine.pt.part", 31)
-        with snapshot.kept(folder, "another"):
-            assert ".mine.pt.part" in names(folder)
-
-
-def test_oldest_snapshots_are_removed_where_all_together_are_too_big(
+def test_oldest_snapshots_are_removed_where_all_together_are_too_big_but_none_in_use(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = (folder / "new.pt").stat().st_size + (folder / "older.pt").stat().st_size
@@ -323,26 +258,14 @@ def test_oldest_snapshots_are_removed_where_all_together_are_too_big(
     with snapshot.kept(folder, "mine"):
         assert names(folder) == {"older.pt", "new.pt"}
     monkeypatch.setattr(snapshot, "MAX_BYTES", size - 1)
-    with snapshot.kept(folder, "mine"):
-        assert names(folder) == {"new.pt"}
-
-
-def test_snapshot_in_use_is_not_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "MAX_BYTES", 0)
-    with snapshot.kept(folder, "oldest") as kept:
-        assert kept.content == {"name": "oldest"}
-        assert names(folder) == {"oldest.pt"}
+    with snapshot.kept(folder, "older") as kept:
+        assert kept.content == {"name": "older"}
+        assert names(folder) == {"older.pt", "new.pt"}
+        monkeypatch.setattr(snapshot, "MAX_BYTES", 0)
         with snapshot.kept(folder, "another"):
-            assert names(folder) == {"oldest.pt"}
+            assert names(folder) == {"older.pt"}
     with snapshot.kept(folder, "another"):
         assert names(folder) == set()
-
-
-def test_snapshot_that_another_process_has_just_removed_is_passed_over(tmp_path: Path) -> None:
-    """It is in the list of the folder's files, and then it is not there."""
-    (tmp_path / "gone.pt").symlink_to(tmp_path / "nowhere")
-    with snapshot.kept(tmp_path, "mine") as kept:
-        assert kept.content is None
 
 
 def test_second_run_with_the_same_key_waits_and_gets_what_the_first_has_done(
@@ -355,22 +278,13 @@ def test_second_run_with_the_same_key_waits_and_gets_what_the_first_has_done(
             got.append(kept.content)
 
     thread = threading.Thread(target=second, daemon=True)
-    with snapshot.kept(tmp_path, "mine") as kept:
+    with snapshot.kept(tmp_path, "mine") as kept, snapshot.kept(tmp_path, "another"):
+        assert caplog.messages == []  # runs with different keys don't wait for each other
         thread.start()
-        for _ in range(6000):
-            if caplog.messages:
-                break
-            time.sleep(0.01)
+        wait_for(lambda: caplog.messages)
         assert caplog.messages == ["another process trains the same run; waiting for it to end"]
         kept.put({"epoch": 1})
         time.sleep(0.05)  # if the second did not wait, it would have nothing now
         assert got == []
     thread.join(timeout=60)
     assert got == [{"epoch": 1}]
-
-
-def test_runs_with_different_keys_do_not_wait_for_each_other(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with snapshot.kept(tmp_path, "mine"), snapshot.kept(tmp_path, "another"):
-        assert caplog.text == ""

@@ -22,54 +22,11 @@ CPU_ONLY, MPS, TWO_CARDS = (0, True, False), (0, True, True), (2, True, True)
 OLD_DRIVER = (1, False, False)  # such a card is counted all the same
 
 
-@pytest.mark.parametrize(
-    ("machine", "name", "expected"),
-    [
-        (CPU_ONLY, "auto", "cpu"),
-        (CPU_ONLY, "cpu", "cpu"),
-        (MPS, "auto", "mps"),
-        (MPS, "mps", "mps"),
-        (MPS, "cpu", "cpu"),
-        (TWO_CARDS, "auto", "cuda:0"),
-        (TWO_CARDS, "cuda", "cuda:0"),
-        (TWO_CARDS, "cuda:1", "cuda:1"),
-        (TWO_CARDS, "mps", "mps"),
-        (TWO_CARDS, "cpu", "cpu"),
-        (OLD_DRIVER, "auto", "cpu"),
-    ],
-    indirect=["machine"],
-)
-def test_name_means_a_device(machine: None, name: str, expected: str) -> None:
-    assert device.resolve(name) == torch.device(expected)
-
-
-@pytest.mark.parametrize(
-    ("machine", "name", "here"),
-    [
-        (CPU_ONLY, "cuda", "cpu"),
-        (CPU_ONLY, "cuda:0", "cpu"),
-        (CPU_ONLY, "mps", "cpu"),
-        (MPS, "cuda", "mps, cpu"),
-        (TWO_CARDS, "cuda:2", "cuda:0, cuda:1, mps, cpu"),
-        (OLD_DRIVER, "cuda", "cpu"),
-    ],
-    indirect=["machine"],
-)
-def test_absent_device_is_an_error_that_lists_the_devices(
-    machine: None, name: str, here: str
-) -> None:
-    with pytest.raises(UserError) as caught:
-        device.resolve(name)
-    assert str(caught.value) == (
-        f"train.device: {name!r} is not on this machine; devices here: {here}"
-    )
-
-
 @pytest.fixture
-def chosen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.device]]:
+def current(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.device]]:
     """Give the devices that are made the current one; leave PyTorch as it was."""
-    current: list[torch.device] = []
-    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    made: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", made.append)
     threads = torch.get_num_threads()
     flags = [
         (torch.backends.cuda.matmul, "allow_tf32"),
@@ -77,60 +34,65 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.device]]:
         (torch.backends.cudnn, "deterministic"),
     ]
     before = [getattr(module, name) for module, name in flags]
-    yield current
+    yield made
     torch.set_num_threads(threads)
     for (module, name), value in zip(flags, before, strict=True):
         setattr(module, name, value)
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_prepare_sets_the_number_of_threads(threads: int, chosen: list[torch.device]) -> None:
-    device.prepare("cpu", threads=threads)
-    assert torch.get_num_threads() == threads
-
-
-@pytest.mark.parametrize("tf32", [True, False])
-def test_prepare_allows_tf32_only_where_it_is_asked_for(
-    tf32: bool, chosen: list[torch.device]
+@pytest.mark.parametrize(
+    ("machine", "names", "expected"),
+    [
+        (CPU_ONLY, ["auto", "cpu"], "cpu"),
+        (MPS, ["cpu"], "cpu"),
+        (MPS, ["auto", "mps"], "mps"),
+        (TWO_CARDS, ["cpu"], "cpu"),
+        (TWO_CARDS, ["mps"], "mps"),
+        (TWO_CARDS, ["auto", "cuda"], "cuda:0"),
+        (TWO_CARDS, ["cuda:1"], "cuda:1"),
+        (OLD_DRIVER, ["auto"], "cpu"),
+    ],
+    indirect=["machine"],
+)
+def test_name_means_a_device_and_a_cuda_device_becomes_the_current_one(
+    machine: None, names: list[str], expected: str, current: list[torch.device]
 ) -> None:
-    torch.backends.cuda.matmul.allow_tf32 = not tf32
-    torch.backends.cudnn.allow_tf32 = not tf32
-    device.prepare("cpu", threads=1, tf32=tf32)
-    assert torch.backends.cuda.matmul.allow_tf32 is tf32
-    assert torch.backends.cudnn.allow_tf32 is tf32
-
-
-def test_prepare_does_not_allow_tf32_by_default(chosen: list[torch.device]) -> None:
-    torch.backends.cudnn.allow_tf32 = True  # as cuDNN does
-    device.prepare("cpu", threads=1)
-    assert not torch.backends.cudnn.allow_tf32
-
-
-def test_prepare_makes_cudnn_deterministic(chosen: list[torch.device]) -> None:
-    torch.backends.cudnn.deterministic = False
-    device.prepare("cpu", threads=1)
-    assert torch.backends.cudnn.deterministic
+    place = torch.device(expected)
+    for name in names:
+        assert device.resolve(name) == device.prepare(name, threads=1) == place
+    assert current == (len(names) * [place] if place.type == "cuda" else [])
 
 
 @pytest.mark.parametrize(
-    ("machine", "name", "expected"),
-    [(TWO_CARDS, "auto", "cuda:0"), (TWO_CARDS, "cuda:1", "cuda:1")],
+    ("machine", "names", "here"),
+    [
+        (CPU_ONLY, ["cuda", "cuda:0", "mps"], "cpu"),
+        (MPS, ["cuda"], "mps, cpu"),
+        (TWO_CARDS, ["cuda:2"], "cuda:0, cuda:1, mps, cpu"),
+        (OLD_DRIVER, ["cuda"], "cpu"),
+    ],
     indirect=["machine"],
 )
-def test_prepare_makes_a_cuda_device_the_current_one(
-    machine: None, name: str, expected: str, chosen: list[torch.device]
+def test_absent_device_is_an_error_that_lists_the_devices(
+    machine: None, names: list[str], here: str
 ) -> None:
-    assert device.prepare(name, threads=1) == torch.device(expected)
-    assert chosen == [torch.device(expected)]
+    for name in names:
+        with pytest.raises(UserError) as caught:
+            device.prepare(name, threads=1)
+        message = f"train.device: {name!r} is not on this machine; devices here: {here}"
+        assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("machine", [TWO_CARDS], indirect=True)
-def test_prepare_leaves_cuda_alone_on_the_cpu(machine: None, chosen: list[torch.device]) -> None:
-    assert device.prepare("cpu", threads=1) == torch.device("cpu")
-    assert chosen == []
-
-
-@pytest.mark.parametrize("machine", [CPU_ONLY], indirect=True)
-def test_prepare_refuses_an_absent_device(machine: None, chosen: list[torch.device]) -> None:
-    with pytest.raises(UserError, match=r"^train\.device: 'cuda' is not on this machine"):
-        device.prepare("cuda", threads=1)
+@pytest.mark.parametrize(
+    ("threads", "options", "tf32"), [(1, {}, False), (3, {"tf32": True}, True)]
+)
+def test_prepare_sets_threads_and_deterministic_algorithms_and_tf32_only_where_asked(
+    threads: int, options: dict[str, bool], tf32: bool, current: list[torch.device]
+) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not tf32
+    torch.backends.cudnn.deterministic = False
+    device.prepare("cpu", threads=threads, **options)
+    assert torch.get_num_threads() == threads
+    assert torch.backends.cuda.matmul.allow_tf32 is tf32
+    assert torch.backends.cudnn.allow_tf32 is tf32
+    assert torch.backends.cudnn.deterministic

@@ -1,8 +1,6 @@
 """Whether a network is right as often as its probabilities say: cases computed by hand."""
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,11 +21,8 @@ def test_answers_are_sorted_by_confidence_into_fifteenths() -> None:
     assert [each.images for each in found] == [1, 1, 2]
     assert [each.accuracy for each in found] == [1.0, 1.0, 0.5]
     assert [each.confidence for each in found] == pytest.approx([0.52, 0.7, 0.91])
-
-
-def test_certain_answer_is_in_the_last_bin() -> None:
-    found = calibration.bins(torch.tensor([[1000.0, 0.0]]), torch.tensor([0]))
-    assert found == [Bin(1.0, 1.0, 1)]
+    certain = calibration.bins(torch.tensor([[1000.0, 0.0]]), torch.tensor([0]))
+    assert certain == [Bin(1.0, 1.0, 1)]
 
 
 def test_error_is_the_distance_of_confidence_and_accuracy_over_all_answers() -> None:
@@ -35,21 +30,18 @@ def test_error_is_the_distance_of_confidence_and_accuracy_over_all_answers() -> 
     assert calibration.error(bins) == pytest.approx((3 * 0.1 + 1 * 0.2) / 4)
 
 
-def test_confidence_that_is_the_accuracy_has_no_error() -> None:
-    labels = torch.tensor([0, 0, 0, 1])
-    found = calibration.bins(logits(0.75, 0.75, 0.75, 0.75), labels)
-    assert calibration.error(found) == pytest.approx(0, abs=1e-7)
-    assert calibration.temperature(logits(0.75, 0.75, 0.75, 0.75), labels) == pytest.approx(1)
-
-
-def test_temperature_makes_the_confidence_the_accuracy() -> None:
+@pytest.mark.parametrize("confidence", [0.6, 0.75, 0.99])
+def test_temperature_makes_the_confidence_the_accuracy(confidence: float) -> None:
     """Of four answers three are right, so the right confidence is 0.75."""
-    too_sure, labels = logits(0.99, 0.99, 0.99, 0.99), torch.tensor([0, 0, 0, 1])
-    expected = math.log(0.99 / 0.01) / math.log(0.75 / 0.25)
-    assert calibration.temperature(too_sure, labels) == pytest.approx(expected)
-    not_sure_enough = logits(0.6, 0.6, 0.6, 0.6)
-    expected = math.log(0.6 / 0.4) / math.log(0.75 / 0.25)
-    assert calibration.temperature(not_sure_enough, labels) == pytest.approx(expected)
+    labels = torch.tensor([0, 0, 0, 1])
+    found = calibration.measure(logits(*4 * [confidence]), labels)
+    (only,) = found.bins
+    assert (only.accuracy, only.images) == (0.75, 4)
+    assert only.confidence == pytest.approx(confidence)
+    assert found.error == pytest.approx(abs(confidence - 0.75), abs=1e-6)
+    expected = math.log(confidence / (1 - confidence)) / math.log(0.75 / 0.25)
+    assert found.temperature == pytest.approx(expected)
+    assert found.error_at_temperature == pytest.approx(0, abs=1e-6)
 
 
 def test_temperature_has_the_smallest_loss() -> None:
@@ -67,16 +59,3 @@ def test_temperature_has_the_smallest_loss() -> None:
 
 def test_without_a_mistake_the_temperature_is_the_lowest() -> None:
     assert calibration.temperature(logits(0.6, 0.7), torch.tensor([0, 0])) == pytest.approx(0.01)
-
-
-def test_files_have_exact_bytes(tmp_path: Path) -> None:
-    labels = torch.tensor([0, 0, 0, 1])
-    calibration.write(
-        tmp_path / "c.json", tmp_path / "r.csv", logits(0.99, 0.99, 0.99, 0.99), labels
-    )
-    assert json.loads((tmp_path / "c.json").read_text()) == {
-        "ece": 0.24,
-        "temperature": 4.183,
-        "ece_at_temperature": 0.0,
-    }
-    assert (tmp_path / "r.csv").read_text() == "confidence,accuracy,images\n0.9900,0.7500,4\n"

@@ -1,0 +1,116 @@
+"""The series of the values per epoch, as DVCLive writes them and as they are read."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from cifar2.errors import FileError, MissingFile, UserError
+from cifar2.report import series
+from cifar2.training.loop import Epoch
+from tests.conftest import contents
+
+EPOCHS = [Epoch(1, 0.579840362071991, 0.7145, 0.1, 1.0), Epoch(2, 1e-07, 0.9397, 0.25, 0.5)]
+# The results in Git rely on these bytes.
+FILES = {
+    "plots/metrics/train/loss.tsv": b"step\tloss\n1\t0.579840362071991\n2\t1e-07\n",
+    "plots/metrics/train/accuracy.tsv": b"step\taccuracy\n1\t0.7145\n2\t0.9397\n",
+    "plots/metrics/val/loss.tsv": b"step\tloss\n1\t0.1\n2\t0.25\n",
+    "plots/metrics/val/accuracy.tsv": b"step\taccuracy\n1\t1.0\n2\t0.5\n",
+}
+LATEST = {
+    "train": {"loss": 1e-07, "accuracy": 0.9397},
+    "val": {"loss": 0.25, "accuracy": 0.5},
+    "step": 2,
+}
+
+
+@pytest.fixture
+def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder; keep DVCLive, which looks for a repository, from the project's own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "history"
+
+
+@pytest.fixture
+def written(history: Path) -> Path:
+    """Give a folder that has the series of two epochs."""
+    for name, content in FILES.items():
+        (history / name).parent.mkdir(parents=True, exist_ok=True)
+        (history / name).write_bytes(content)
+    return history
+
+
+def columns(epochs: list[Epoch]) -> dict[str, list[float]]:
+    return {quantity: [getattr(e, quantity) for e in epochs] for quantity in Epoch._fields[1:]}
+
+
+def test_series_grow_while_they_are_open_and_replace_those_of_an_earlier_run(history: Path) -> None:
+    """The editors and `dvc plots` show a training that is under way."""
+    for epochs in (3 * EPOCHS, EPOCHS):
+        with series.opened(history) as live:
+            for count, epoch in enumerate(epochs, start=1):
+                series.append(live, epoch._replace(epoch=count))
+                assert series.read(history) == columns(epochs[:count])
+                assert json.loads((history / "metrics.json").read_text())["step"] == count
+    latest = json.dumps(LATEST, indent=4) + "\n"
+    assert contents(history) == FILES | {"metrics.json": latest.encode()}
+
+
+def test_git_repository_without_a_commit_is_an_error(history: Path) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=history.parent, check=True)
+    with pytest.raises(UserError, match=r"^DVCLive needs a Git repository with a commit: Empty"):
+        series.opened(history)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_missing_file_is_named_and_one_of_another_length_is_unfinished(
+    name: str, written: Path
+) -> None:
+    (written / name).write_bytes(b"\n".join(FILES[name].splitlines()[:-1]))
+    with pytest.raises(series.Unfinished) as unfinished:
+        series.read(written)
+    assert str(unfinished.value) == f"{written}: its series differ in length"
+    (written / name).unlink()
+    with pytest.raises(MissingFile) as missing:
+        series.read(written)
+    assert str(missing.value) == f"{written / name}: no such file"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"step\tloss\n1\tx\n2\t0.5\n", "could not convert string to float: 'x'"),
+        (b"step\taccuracy\n1\t0.5\n2\t0.5\n", "'loss'"),
+        (b"step\tloss\n1\n2\n", "float() argument must be a string or a real number"),
+        (b"step\tloss\n1\t\xff\n2\t0.5\n", "'utf-8' codec can't decode"),
+        (b'step\tloss\n1\t"' + 200_000 * b"1" + b'"\n', "field larger than field limit"),
+    ],
+    ids=["text", "another column", "cut off", "no text", "long"],
+)
+def test_damaged_file_is_named_with_the_reason(content: bytes, reason: str, written: Path) -> None:
+    path = written / "plots/metrics/val/loss.tsv"
+    path.write_bytes(content)
+    with pytest.raises(FileError) as caught:
+        series.read(written)
+    assert not isinstance(caught.value, (MissingFile, series.Unfinished))
+    assert str(caught.value).startswith(f"{path}: damaged ({reason}")
+    assert "\n" not in str(caught.value)
+
+
+@hypothesis_settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50
+)
+@given(content=st.binary(max_size=200))
+def test_any_bytes_are_read_or_are_an_error(content: bytes, written: Path) -> None:
+    for name in FILES:
+        (written / name).write_bytes(content)
+    # Nearly all bytes are damaged; some, such as a header alone, are a series without an epoch.
+    try:
+        assert isinstance(series.read(written), dict)
+    except FileError as error:
+        assert "\n" not in str(error)
