@@ -24,7 +24,8 @@ def curves(train: Sequence[float], val: Sequence[float], quantity: str, title: s
     marker = "o" if len(train) < 10 else ""
     axes.plot(epochs, train, color=TRAIN_COLOUR, marker=marker, label="train (running)")
     axes.plot(epochs, val, color=VAL_COLOUR, marker=marker, label="val")
-    axes.set(title=title, xlabel="epoch", ylabel=quantity)
+    axes.set_title(title, wrap=True)  # the names of ten classes are long
+    axes.set(xlabel="epoch", ylabel=quantity)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.3)
     axes.legend()
@@ -57,7 +58,7 @@ def surest(answers: Sequence[Prediction], images: NDArray[np.uint8], title: str)
 
 def _images(predictions: Sequence[Prediction], images: NDArray[np.uint8], title: str) -> bytes:
     figure = Figure(figsize=(10, 6.4), dpi=100, layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(title, wrap=True)
     grid = figure.subplots(4, 8, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")

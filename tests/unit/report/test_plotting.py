@@ -141,3 +141,11 @@ def test_surest_answers_are_drawn_in_their_order(draw: Draw) -> None:
     assert_shows(figure, "net: its 2 surest answers for images of other classes", words)
     figure = draw(plotting.surest, [], IMAGES, "net")
     assert_shows(figure, "net: there are no images of other classes", {})
+
+
+def test_title_with_the_names_of_ten_classes_is_not_cut_off(draw: Draw) -> None:
+    classes = "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
+    subject = f"netresdeep on synthetic ({classes})"
+    draw(plotting.curves, [0.1], [0.2], "accuracy", f"{subject}\naccuracy of the trained network")
+    draw(plotting.mistakes, WRONG, IMAGES, subject)
+    draw(plotting.surest, WRONG[:32], IMAGES, subject)
