@@ -123,6 +123,7 @@ def test_code_in_a_file_is_never_run(form: str, tmp_path: Path) -> None:
     assert not (tmp_path / "was run").exists()
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
