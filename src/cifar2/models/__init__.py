@@ -39,7 +39,7 @@ def get_model(name: str, num_classes: int = 2, **config: Any) -> nn.Module:
 
     Raises:
         ValueError: if there is no such architecture.
-        TypeError: if it does not take one of `config`.
+        TypeError: if it does not take one of `config`, or one is missing.
     """
     return _model_class(name)(num_classes, **config)
 

@@ -27,14 +27,11 @@ class ChapterNet(nn.Module):
         return self.fc2(torch.tanh(self.fc1(out)))
 
 
-FORMS = {network.__name__.lower(): network for network in chapter.NETS}
-
-
-@pytest.mark.parametrize("name", ["a reader's net", *FORMS])
+@pytest.mark.parametrize("name", ["a reader's net", *chapter.FORWARD])
 def test_state_dict_of_the_book_s_form_loads_and_gives_the_same(name: str) -> None:
     """The book's networks have torch's own convolution, and pool behind the activation."""
-    theirs = chapter.get_model(name) if name in FORMS else ChapterNet()
-    ours = build(name if name in FORMS else "net")
+    theirs = chapter.get_model(name) if name in chapter.FORWARD else ChapterNet()
+    ours = build(name if name in chapter.FORWARD else "net")
     ours.load_state_dict(theirs.state_dict(), strict=True)
     images = torch.randn(3, 3, 32, 32, dtype=torch.float64)
     gradients, outputs = [], []

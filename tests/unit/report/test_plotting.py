@@ -31,7 +31,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
             figures.append(figure)
             return b"a picture"
 
-        monkeypatch.setattr(plotting, "_png", keep)
+        monkeypatch.setattr(plotting, "png", keep)
         assert function(*arguments, **options) == b"a picture"
         (figure,) = figures
         figure.draw_without_rendering()

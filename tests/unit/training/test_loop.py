@@ -166,9 +166,9 @@ def assert_same_as_chapter(
 
     def train_theirs() -> None:
         optimizer = torch.optim.SGD(theirs.parameters(), lr=0.01)
-        for epoch, permutation in enumerate(permutations, start=1):
+        for permutation in permutations:
             loader = [(images[batch], labels[batch]) for batch in permutation.split(BATCH_SIZE)]
-            chapter.train_epoch(epoch, theirs, optimizer, loader)
+            chapter.train_epoch(theirs, optimizer, loader)
             accuracies.append(chapter.validate(theirs, [(images, labels)]))
 
     def train_ours() -> None:
