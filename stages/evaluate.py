@@ -60,13 +60,14 @@ def main(
     place = device.prepare(run.train.device, threads=run.train.threads)
     network, description = checkpoint.load(model)
     network.to(place)
+    whole = dataset.load(whole_val) if whole_val else None
     classes, mirror = description.classes, run.evaluation.mirror
 
     def answers(images: Tensor) -> Tensor:
         normalized = dataset.normalize(images.to(place))
         return evaluation.compute_logits(network, normalized, mirror=mirror).cpu()
 
-    if accuracy and predictions:
+    if accuracy or predictions or calibration:
         parts = ["train", "val"]
         if run.evaluation.test and (data / "test.pt").exists():  # with a holdout
             parts.append("test")
@@ -76,17 +77,21 @@ def main(
             if names != classes:
                 raise FileError(model, f"trained on {classes}, but {data} holds {names}")
             measured[part] = answers(images), labels
-        results.write_accuracy(accuracy, _scores(description, measured))
         logits, labels = measured["val"]
-        actual = [classes[label] for label in labels.tolist()]
-        results.write_predictions(predictions, _predictions(logits, classes, actual))
+        if accuracy:
+            results.write_accuracy(accuracy, _scores(description, measured))
+        if predictions:
+            actual = [classes[label] for label in labels.tolist()]
+            results.write_predictions(predictions, _predictions(logits, classes, actual))
         if calibration and reliability:
             found = calibrations.measure(logits, labels)
             results.write_calibration(calibration, reliability, found)
-    if whole_val and others and surest:
-        rows, highest_first = _about_others(dataset.load(whole_val), classes, answers)
-        results.write_others(others, rows, classes)
-        results.write_predictions(surest, highest_first[:SUREST])
+    if whole:
+        rows, highest_first = _about_others(whole, classes, answers)
+        if others:
+            results.write_others(others, rows, classes)
+        if surest:
+            results.write_predictions(surest, highest_first[:SUREST])
     if made_by:
         content = settings.read_bytes()
         files.write(
