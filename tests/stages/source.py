@@ -1,40 +1,59 @@
-"""What the source of a stage imports and which settings it reads, found without running it."""
+"""What the source of a stage imports, reads and depends on, found without running it."""
 
 import ast
 import re
+import shlex
 from functools import cache
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
+
+import yaml
 
 from cifar2 import PLUMBING
 from cifar2.params import Params
 from tests.conftest import ROOT
 
+Stage = dict[str, Any]  # as it stands in dvc.yaml
+# Calls that write a file, and not into a buffer.
+WRITING = re.compile(
+    r"\bopen\([^()]*'[rbt]*[wax+]|\.(write_bytes|write_text|tofile|touch|rename|extract(all)?)\("
+    r"|\bos\.(replace|rename)\(|\bshutil\.(copy|move)|\bLive\("
+    r"|\.savefig\((?!buffer)|\b(np|torch)\.save\w*\((?!.*\bbuffer\b)"
+)
 NETWORKS = {path for path in (ROOT / "src/cifar2/models").glob("*.py") if path.stem != "__init__"}
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def file_of(module: str) -> Path | None:
     """Return the file of a module of this project; None for another's module."""
-    path = ROOT / "src" / module.replace(".", "/")
-    places = [ROOT / "stages" / f"{module}.py", path.with_suffix(".py"), path / "__init__.py"]
+    name = module.replace(".", "/")
+    places = [
+        ROOT / folder / file
+        for folder in ("stages", "src", ".")  # the last for the modules of the zoo
+        for file in (f"{name}.py", f"{name}/__init__.py")
+    ]
     return next((place for place in places if place.exists()), None)
 
 
-def holds_only_a_docstring(file: Path) -> bool:
-    return all(isinstance(node, ast.Expr) for node in ast.parse(file.read_text()).body)
-
-
 PLUMBING_FILES = {file_of(module) for module in PLUMBING}
-# The code that no stage depends on, although it imports it.
-NOT_IN_DEPS = PLUMBING_FILES | set(
-    filter(holds_only_a_docstring, (ROOT / "src").rglob("__init__.py"))
-)
+# The code that no stage depends on, although it imports it: the plumbing, files of packages that
+# hold only a docstring, and that of the zoo, which sets the path.
+NOT_IN_DEPS = PLUMBING_FILES | set(ROOT.glob("zoo/__init__.py"))
+NOT_IN_DEPS |= {
+    path
+    for path in (ROOT / "src").rglob("__init__.py")
+    if all(isinstance(node, ast.Expr) for node in parsed(path).body)
+}
 
 
 def imported_modules(file: Path) -> set[str]:
     """Return the modules that a file imports, also those within functions, with their packages."""
     names = set()
-    to_visit: list[ast.AST] = [ast.parse(file.read_text())]
+    to_visit: list[ast.AST] = [parsed(file)]
     while to_visit:
         node = to_visit.pop()
         match node:
@@ -64,18 +83,22 @@ def reached_files(script: Path) -> frozenset[Path]:
         file = to_visit.pop()
         reached.add(file)
         found = {path for name in imported_modules(file) if (path := file_of(name))}
-        if file not in PLUMBING_FILES and calls(file, "get_model"):
+        if file not in PLUMBING_FILES and "get_model" in called(file):
             found |= NETWORKS
         to_visit |= found - reached
     return frozenset(reached)
 
 
-def calls(file: Path, function: str) -> bool:
-    """Tell whether a file calls a function of this name, of whichever module."""
-    return any(
-        isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == function
-        for node in ast.walk(ast.parse(file.read_text()))
-    )
+def called(file: Path) -> set[str]:
+    """Return the names of the functions that a file calls, of whichever module."""
+    calls = [node for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)]
+    return {ast.unparse(call.func).split(".")[-1] for call in calls}
+
+
+def writes_files(file: Path) -> bool:
+    """Tell whether a file writes files itself, and not through `cifar2.files`."""
+    lines = ast.unparse(parsed(file)).splitlines()
+    return any(WRITING.search(line) for line in lines)
 
 
 def settings_read(file: Path) -> set[str]:
@@ -83,9 +106,8 @@ def settings_read(file: Path) -> set[str]:
 
     It reads them from an argument that is annotated as `Params`, or from what `params.load` gave.
     """
-    tree = ast.parse(file.read_text())
     sources = [r"params\.load\(\w+\)"]
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(file)):
         match node:
             case ast.arg(arg=name, annotation=ast.expr() as annotation):
                 if ast.unparse(annotation) in ("Params", "params.Params"):
@@ -96,7 +118,7 @@ def settings_read(file: Path) -> set[str]:
     pattern = rf"\b(?:{'|'.join(sources)})\.(\w+)(?:\.(\w+))?"
     return {
         f"{group}.{key}" if key in fields(group) else group
-        for group, key in re.findall(pattern, ast.unparse(tree))
+        for group, key in re.findall(pattern, ast.unparse(parsed(file)))
         if group in Params.model_fields
     }
 
@@ -104,3 +126,39 @@ def settings_read(file: Path) -> set[str]:
 def fields(group: str) -> set[str]:
     """Return the names of the settings in a group."""
     return set(get_type_hints(Params)[group].model_fields)
+
+
+def script(stage: Stage) -> Path:
+    """Return the module that a stage runs, by `python stages NAME …`."""
+    python, stages, name, *_ = shlex.split(stage["cmd"])
+    file = file_of(name)
+    assert python == "python" and Path(stages).name == "stages" and file
+    return file
+
+
+def paths(stage: Stage, *keys: str) -> set[str]:
+    """Return the paths in a stage's `deps`, `outs` or `metrics`, without their options."""
+    entries = [entry for key in keys for entry in stage.get(key, [])]
+    return {entry if isinstance(entry, str) else next(iter(entry)) for entry in entries}
+
+
+def code(stage: Stage, folder: Path) -> set[Path]:
+    """Return the files of code that a stage depends on, without the plumbing in their folders."""
+    files: set[Path] = set()
+    for dep in [(folder / path).resolve() for path in paths(stage, "deps")]:
+        if dep.name == "${model.name}.py":
+            files |= {path for path in NETWORKS if not path.stem.startswith("_")}
+        elif dep.suffix == ".py":
+            files.add(dep)
+        elif dep.is_relative_to(ROOT / "src"):
+            files |= set(dep.rglob("*.py")) - NOT_IN_DEPS
+    return files
+
+
+def changed_in_lock(folder: Path) -> list[str]:
+    """Return the dependencies in a dvc.lock that are not as the stage that made them left them."""
+    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"].values()
+    left = {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
+    deps = [dep for stage in stages for dep in stage.get("deps", []) if dep["path"] in left]
+    assert deps
+    return [dep["path"] for dep in deps if dep.get("md5") != left[dep["path"]]]
