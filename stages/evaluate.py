@@ -52,6 +52,7 @@ def main(
     surest: Path | None = None,
     made_by: Path | None = None,
 ) -> None:
+    signature = hashlib.md5(settings.read_bytes(), usedforsecurity=False).hexdigest()
     run = params.load(settings)
     from cifar2.data import dataset
     from cifar2.inference import checkpoint, device, evaluation
@@ -93,10 +94,7 @@ def main(
         if surest:
             results.write_predictions(surest, highest_first[:SUREST])
     if made_by:
-        content = settings.read_bytes()
-        files.write(
-            made_by, f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}\n".encode()
-        )
+        files.write(made_by, f"{signature}\n".encode())
 
 
 def _scores(

@@ -77,6 +77,13 @@ def test_imports_go_one_way() -> None:
         assert homes <= ({"src"} if path in LIBRARY else {"src", "stages"}), path
 
 
+def test_network_imports_no_other_network() -> None:
+    """Otherwise a stage would have to depend on both."""
+    for path in source.NETWORKS:
+        imported = {source.file_of(module) for module in source.imported_modules(path)}
+        assert imported & source.NETWORKS <= {ROOT / "src/cifar2/models/_layers.py"}, path
+
+
 def test_stages_write_files_through_the_module_for_it() -> None:
     """So each file appears whole or not at all (tests/unit/test_files.py).
 
