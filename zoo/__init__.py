@@ -3,5 +3,6 @@
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 # The library that lies beside this, whichever is installed.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+sys.path.insert(0, str(ROOT / "src"))

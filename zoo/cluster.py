@@ -8,35 +8,90 @@ does a run dies, Ray gives the run to another.
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.metadata
 import logging
 import os
+import platform
 import random
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from cifar2.errors import UserError, first_line
-from zoo.project import ZOO
-from zoo.train import FOLDER, Executor, Progress, keep
-from zoo.work import Returned, Task, do_elsewhere, log_of, md5, versions
+from zoo.run import Ended, Executor, Failed, Files, Progress, Task, do, log_of, md5
 
 if TYPE_CHECKING:
     from ray import ObjectRef
 
+LIBRARIES = ("torch", "numpy", "dvclive")
 KERNELS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")  # these hold a CPU to older instructions
 # A run that asks for no GPU sees none. Otherwise Ray shows it all of them, and `auto` takes one.
 HIDE = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 RETRIES = 3  # after a process or a machine died
 GPU_SHARE = 0.25  # of a GPU, for a run on one: the networks are small
-LARGE = 100_000  # bytes; a larger input goes to each machine once, not with each run
+
+
+class Returned(NamedTuple):
+    """What another machine sends back.
+
+    node, address: of the machine, in the cluster.
+    log: what the commands printed.
+    hashes: the MD5 of each file, taken there.
+    failure: why there are no files, or "".
+    """
+
+    node: str
+    address: str
+    log: bytes
+    files: Files
+    hashes: dict[str, str]
+    failure: str
+
+
+def do_elsewhere(
+    task: Task, inputs: Mapping[str, ObjectRef[bytes]], expected: Mapping[str, str]
+) -> Returned:
+    """Do a run on a worker of Ray, which may have come later than others, with other versions."""
+    import ray
+
+    address = ray.util.get_node_ip_address()
+    files: Files = {}
+    failure = ""
+    with tempfile.TemporaryDirectory() as scratch:
+        log = log_of(Path(scratch), task.name)
+        try:
+            if (found := versions()) != expected:
+                raise Failed(f"{address} has other versions: {found}")
+            contents = {path: ray.get(ref) for path, ref in inputs.items()}
+            files = do(task, Path.cwd(), contents, Path(scratch), {})
+        except (Failed, OSError) as error:
+            failure = str(error)
+        said = log.read_bytes() if log.exists() else b""
+    hashes = {path: md5(content) for path, content in files.items()}
+    node = ray.get_runtime_context().get_node_id()
+    return Returned(node, address, said, files, hashes, failure)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides the bytes of results beside code, data and settings."""
+    found = {"Python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            # Without "+cpu": on a CPU, builds for other GPUs do the same.
+            found[name] = importlib.metadata.version(name).partition("+")[0]
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "(none)"
+    return found
 
 
 def on_cluster(address: str, verify: int) -> Executor:
-    """Return what does tasks on a cluster.
+    """Return an executor that lets a cluster do tasks.
 
     Args:
         address: of the cluster, or "auto" for the one that runs here.
@@ -48,29 +103,44 @@ def on_cluster(address: str, verify: int) -> Executor:
     """
     try:
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
     except ImportError as error:
         raise UserError(
             'Ray is not installed: pip install -c constraints.txt -e ".[cluster]"'
         ) from error
 
-    def execute(wanted: list[Task], code: Path) -> Progress:
-        with connected(address, code) as nodes:
+    def execute(tasks: list[Task], zoo: Path, scratch: Path) -> Progress:
+        @functools.cache  # what many runs read goes to each machine once
+        def stored(path: str, _: str) -> ObjectRef[bytes]:
+            return ray.put((zoo / path).read_bytes())
+
+        def submit(task: Task, node: str | None = None) -> ObjectRef[Returned]:
+            place = NodeAffinitySchedulingStrategy(node, soft=False) if node else "SPREAD"
+            remote = ray.remote(do_elsewhere).options(
+                name=task.name, max_retries=RETRIES, scheduling_strategy=place, **takes(task)
+            )
+            inputs = {path: stored(path, hash) for path, hash in task.inputs.items()}
+            return remote.remote(task, inputs, versions())
+
+        def takes(task: Task) -> dict[str, float]:
+            return _resources(zoo / "settings" / "train" / f"{task.name}.yaml")
+
+        with connected(address, scratch / "code") as nodes:
             if verify and len(nodes) < 2:
                 raise UserError("--verify: the cluster has only one machine")
-            twice = {task.name for task in random.sample(wanted, min(verify, len(wanted)))}
-            waiting = wanted[::-1]
+            twice = {task.name for task in random.sample(tasks, min(verify, len(tasks)))}
+            waiting = tasks[::-1]
             running: dict[ObjectRef[Returned], tuple[Task, Returned | None]] = {}
-            inputs = _Inputs()
             while waiting or running:
                 ended = []
                 # All results at once would not fit into memory.
                 at_once = 2 * int(ray.cluster_resources().get("CPU", 1))
                 while waiting and len(running) < at_once:
                     task = waiting.pop()
-                    if lack := _lack(task, nodes.values()):
-                        ended.append((task.name, lack))
+                    if lack := _lack(takes(task), nodes.values()):
+                        ended.append(Ended(task.name, {}, lack))
                     else:
-                        running[_submit(task, inputs)] = task, None
+                        running[submit(task)] = task, None
                 for ref in ray.wait(list(running), timeout=2)[0] if running else []:
                     task, before = running.pop(ref)
                     returned = _get(ref)
@@ -78,13 +148,13 @@ def on_cluster(address: str, verify: int) -> Executor:
                         others = [
                             node
                             for node, machine in nodes.items()
-                            if node != returned.node and not _lack(task, [machine])
+                            if node != returned.node and not _lack(takes(task), [machine])
                         ]
                         if others:
-                            running[_submit(task, inputs, random.choice(others))] = task, returned
+                            running[submit(task, random.choice(others))] = task, returned
                             continue
-                        _say_unverified(task, "no other machine has what it takes")
-                    ended.append((task.name, _received(task, returned, before)))
+                        _say_unverified(task.name, "no other machine has what it takes")
+                    ended.append(_received(task.name, returned, before, scratch))
                 yield ended, sorted({task.name for task, _ in running.values()})
 
     return execute
@@ -166,44 +236,8 @@ def _check_address(address: str) -> None:
         raise UserError(f"--cluster: {address}: {error.strerror or error}") from error
 
 
-class _Inputs:
-    """The inputs of tasks. Large ones are in Ray's object store, once for all tasks."""
-
-    def __init__(self) -> None:
-        self._stored: dict[tuple[str, str], ObjectRef[bytes]] = {}
-
-    def of(self, task: Task) -> tuple[dict[str, bytes], dict[str, ObjectRef[bytes]]]:
-        """Return the small and the large inputs of a task, by their paths."""
-        import ray
-
-        small, large = {}, {}
-        for path, hash in task.inputs.items():
-            key = path, hash
-            if key not in self._stored:
-                content = (ZOO / path).read_bytes()
-                if len(content) <= LARGE:
-                    small[path] = content
-                    continue
-                self._stored[key] = ray.put(content)
-            large[path] = self._stored[key]
-        return small, large
-
-
-def _submit(task: Task, inputs: _Inputs, node: str | None = None) -> ObjectRef[Returned]:
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    place = NodeAffinitySchedulingStrategy(node, soft=False) if node else "SPREAD"
-    remote = ray.remote(do_elsewhere).options(
-        name=task.name, max_retries=RETRIES, scheduling_strategy=place, **_resources(task)
-    )
-    small, large = inputs.of(task)
-    return remote.remote(task, small, large, versions())
-
-
-def _resources(task: Task) -> dict[str, float]:
-    """Return what a task takes of a machine, by the settings of its training."""
-    settings = ZOO / "settings" / "train" / f"{task.name}.yaml"
+def _resources(settings: Path) -> dict[str, float]:
+    """Return what a run takes of a machine, by the settings of its training."""
     train: dict[str, Any] = yaml.safe_load(settings.read_bytes())["train"]
     resources = {"num_cpus": max(train["threads"], 1)}
     if train["device"].startswith("cuda"):
@@ -211,9 +245,8 @@ def _resources(task: Task) -> dict[str, float]:
     return resources
 
 
-def _lack(task: Task, machines: Iterable[dict[str, float]]) -> str:
+def _lack(takes: dict[str, float], machines: Iterable[dict[str, float]]) -> str:
     """Return what a run takes that none of the machines has, or ""."""
-    takes = _resources(task)
     kinds = {"num_cpus": "CPU", "num_gpus": "GPU"}
     for machine in machines:
         if all(machine.get(kinds[word], 0) >= amount for word, amount in takes.items()):
@@ -236,29 +269,27 @@ def _get(ref: ObjectRef[Returned]) -> Returned:
         return Returned("", "", b"", {}, {}, f"{first_line(error)} (tried {RETRIES + 1} times)")
 
 
-def _say_unverified(task: Task, reason: str) -> None:
-    print(f"zoo: {task.name}: done on one machine only: {reason}", file=sys.stderr)
+def _say_unverified(name: str, reason: str) -> None:
+    print(f"zoo: {name}: done on one machine only: {reason}", file=sys.stderr)
 
 
-def _received(task: Task, returned: Returned, before: Returned | None) -> str:
-    """Keep what a worker returned, if it is whole; return what is wrong with it, or ""."""
+def _received(name: str, returned: Returned, before: Returned | None, scratch: Path) -> Ended:
+    """Return what a worker returned, if it is whole, or what is wrong with it; write its log.
+
+    Args:
+        before: what another machine returned for the same run, if it is to be verified.
+    """
     if before and returned.failure:
-        _say_unverified(task, returned.failure)
+        _say_unverified(name, returned.failure)
         returned, before = before, None
-    FOLDER.mkdir(parents=True, exist_ok=True)
     place = f"On {returned.address}\n".encode()
-    log_of(FOLDER, task.name).write_bytes(place + returned.log)
-    if returned.failure:
-        return returned.failure
+    log_of(scratch, name).write_bytes(place + returned.log)
+    failure = returned.failure
     if {path: md5(content) for path, content in returned.files.items()} != returned.hashes:
-        return f"what {returned.address} sent was damaged on its way"
-    if before and before.hashes != returned.hashes:
+        failure = f"what {returned.address} sent was damaged on its way"
+    elif before and before.hashes != returned.hashes:
         differing = sorted(
             path for path, hash in returned.hashes.items() if before.hashes.get(path) != hash
         )
-        return f"{before.address} and {returned.address} disagree: {', '.join(differing)}"
-    try:
-        keep(task, returned.files)
-    except OSError as error:  # a full disk
-        return str(error)
-    return ""
+        failure = f"{before.address} and {returned.address} disagree: {', '.join(differing)}"
+    return Ended(name, {} if failure else returned.files, failure)

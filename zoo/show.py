@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 import textwrap
 
-from cifar2 import params, variants
+from cifar2 import params
 from cifar2.errors import UserError
-from zoo.project import ROOT, ZOO
+from zoo import ROOT, variants
 
 
 def command(variant: str) -> str:
@@ -16,7 +16,7 @@ def command(variant: str) -> str:
     Raises:
         UserError: if there is no such variant, or the settings are wrong.
     """
-    path = ZOO / "params.yaml"
+    path = ROOT / "zoo" / "params.yaml"
     zoo = variants.load(path)
     defaults = params.load(ROOT / "params.yaml")
     groups = [group for group in zoo.groups().values() if variant in group.variants]
@@ -30,8 +30,6 @@ def command(variant: str) -> str:
     name = f"{variant}-{group.seeds[0]}"
     runs = variants.runs(zoo, defaults, str(path))
     wanted = next(run.settings for run in runs if run.name == name).model_dump()
-    if isinstance(group, variants.TenClasses):
-        wanted["data"]["classes"] = group.classes
     flags = [
         f"-S {shlex.quote(f'{section}.{key}={_written(value)}')}"
         for section, values in defaults.model_dump().items()

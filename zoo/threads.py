@@ -12,41 +12,39 @@ from pathlib import Path
 
 import psutil
 
-from zoo.project import ZOO
-from zoo.train import FOLDER, Executor, Progress, keep
-from zoo.work import Failed, Task, do, log_of
+from zoo.run import Ended, Executor, Failed, Progress, Task, do, log_of
 
 
 def on_threads(jobs: int) -> Executor:
-    """Return what does so many tasks at once on this machine."""
+    """Return an executor that does `jobs` tasks at a time on this machine."""
 
-    def execute(wanted: list[Task], code: Path) -> Progress:
-        ended: queue.SimpleQueue[tuple[str, str] | BaseException] = queue.SimpleQueue()
+    def execute(tasks: list[Task], zoo: Path, scratch: Path) -> Progress:
+        ended: queue.SimpleQueue[Ended | BaseException] = queue.SimpleQueue()
         running: dict[str, None] = {}
 
         def work(task: Task) -> None:
             running[task.name] = None
             try:
-                inputs = {path: ZOO / path for path in task.inputs}
+                inputs = {path: zoo / path for path in task.inputs}
                 # Snapshots of a training that was stopped lie in the zoo.
-                keep(task, do(task, code, inputs, FOLDER, {"DVC_ROOT": str(ZOO)}))
-                ended.put((task.name, ""))
+                variables = {"DVC_ROOT": str(zoo)}
+                ended.put(Ended(task.name, do(task, scratch / "code", inputs, scratch, variables)))
             except (Failed, OSError) as error:
-                ended.put((task.name, str(error)))
+                ended.put(Ended(task.name, {}, str(error)))
             except BaseException as error:
                 ended.put(error)
             finally:
                 del running[task.name]
 
         pool = ThreadPoolExecutor(jobs)
-        left = len(wanted)
+        left = len(tasks)
         try:
-            for task in wanted:
+            for task in tasks:
                 pool.submit(work, task)
             while left:
                 now = _waiting(ended)
                 left -= len(now)
-                yield now, [_with_epoch(name) for name in list(running)]
+                yield now, [_with_epoch(name, log_of(scratch, name)) for name in list(running)]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             if sys.platform != "win32":  # there, the terminal sends Ctrl-C to them as well
@@ -58,7 +56,7 @@ def on_threads(jobs: int) -> Executor:
     return execute
 
 
-def _waiting(ended: queue.SimpleQueue[tuple[str, str] | BaseException]) -> list[tuple[str, str]]:
+def _waiting(ended: queue.SimpleQueue[Ended | BaseException]) -> list[Ended]:
     """Wait two seconds at most; return what is in the queue."""
     found = []
     with suppress(queue.Empty):
@@ -71,9 +69,8 @@ def _waiting(ended: queue.SimpleQueue[tuple[str, str] | BaseException]) -> list[
     return found
 
 
-def _with_epoch(name: str) -> str:
+def _with_epoch(name: str, log: Path) -> str:
     """Return the run's name, and the last epoch in its log."""
-    path = log_of(FOLDER, name)
-    said = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     epochs = re.findall(r"epoch (\d+/\d+)", said)
     return f"{name} {epochs[-1]}" if epochs else name

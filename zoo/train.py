@@ -1,9 +1,9 @@
 """Do the runs of the zoo that are not up to date, several at once, and record their results.
 
-Threads of this machine do them (threads.py), or the machines of a cluster (cluster.py). Each run
-has a copy of the code, so an edit meanwhile changes no result. Only this process writes into the
-zoo and into DVC's lock file. To write the lock file takes longer the more runs it has, so the
-results of many runs are recorded at once.
+An executor does the runs: threads of this machine (threads.py), or the machines of a cluster
+(cluster.py). Each run has a copy of the code, so an edit meanwhile changes no result. Only this
+module writes into the zoo and into DVC's lock file. To write the lock file takes longer the more
+runs it has, so the results of many runs are recorded at once.
 """
 
 from __future__ import annotations
@@ -12,83 +12,58 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Generator
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from cifar2 import files
-from cifar2.errors import UserError
-from zoo.project import (
-    ROOT,
-    SCRATCH,
-    ZOO,
-    compose,
-    dvc,
-    hash_of,
-    make_data,
-    opened,
-    outdated,
-    record,
-    runs,
-    tasks,
-)
-from zoo.work import CODE, Files, Task, log_of, md5
+from zoo import ROOT, lock
+from zoo.lock import SCRATCH, ZOO, Repo
+from zoo.run import COMMANDS, Ended, Executor, Files, Progress, Task, copy_code, log_of, md5
 
-if TYPE_CHECKING:
-    from dvc.repo import Repo
-
-FOLDER = SCRATCH / "zoo"  # for each run its log, its folder, and a list of what it left
+# The last three are what a worker of a cluster imports.
+CODE = (*COMMANDS, "zoo/__init__.py", "zoo/cluster.py", "zoo/run.py")
 SHARE = 0.1  # of the time, which recording may take while runs go on
-
-# Yields now and then the runs that ended, each with what failed or "", and those that go on.
-Progress = Generator[tuple[list[tuple[str, str]], list[str]], None, None]
-Executor = Callable[[list[Task], Path], Progress]
 
 
 def train(execute: Executor) -> int:
     """Bring every run up to date, and compare them; return the exit status.
 
-    Raises:
-        UserError: if another process does so already.
+    A run that fails, or that could not be recorded, leaves the former results where they are. They
+    are in no comparison, because they say that other settings or other code made them.
     """
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(FOLDER / "lock", timeout=0):
-            return _train(execute)
-    except Timeout as error:
-        raise UserError("another command trains the zoo of this clone") from error
-
-
-def _train(execute: Executor) -> int:
-    compose()
-    code = _copy_of_code()
-    with opened() as repo:
-        _record_finished(repo)  # by a command that was killed
-        left = outdated(repo)
-    if left:
-        make_data(stage for stages in left.values() for stage in stages)
-    with opened() as repo:  # more may be outdated now, if the data came out differently
-        every = runs(repo)
-        left = outdated(repo)
-        print(f"{len(every) - len(left)} of {len(every)} runs are up to date", file=sys.stderr)
-        done = len(every) - len(left)
-        wanted = tasks(every, left)
-        failed = _do_all(repo, wanted, execute(wanted, code), done) if wanted else []
-    for name, reason in sorted(failed):
-        print(f"zoo: {name}: {reason} (log: {log_of(FOLDER, name)})", file=sys.stderr)
-    dvc("repro", "--single-item", "compare", "compare_trials")
+    with lock.alone():
+        lock.compose()
+        shutil.rmtree(SCRATCH / "code", ignore_errors=True)
+        copy_code(CODE, ROOT, SCRATCH / "code")
+        with lock.opened() as repo:
+            _record_finished(repo)  # by a command that was killed
+            left = lock.outdated(repo)
+        if left:
+            lock.make_data(stage for stages in left.values() for stage in stages)
+        with lock.opened() as repo:  # more may be outdated now, if the data came out differently
+            every = lock.runs(repo)
+            left = lock.outdated(repo)
+            done = len(every) - len(left)
+            print(f"{done} of {len(every)} runs are up to date", file=sys.stderr)
+            tasks = lock.tasks(every, left)
+            failed = _do_all(repo, tasks, execute(tasks, ZOO, SCRATCH), done) if tasks else {}
+            for name, reason in sorted(failed.items()):
+                log = log_of(SCRATCH, name)
+                hint = f" (log: {log})" if log.exists() else ""
+                print(f"zoo: {name}: {reason}{hint}", file=sys.stderr)
+            lock.compare(repo)
     return 1 if failed else 0
 
 
-def _do_all(repo: Repo, wanted: list[Task], progress: Progress, done: int) -> list[tuple[str, str]]:
-    """Let tasks be done, and record their results; return those that failed, with the reason."""
-    failed: list[tuple[str, str]] = []
-    outputs = {task.name: task.outputs for task in wanted}
-    total = done + len(wanted)
+def _do_all(repo: Repo, tasks: list[Task], progress: Progress, done: int) -> dict[str, str]:
+    """Let tasks be done, keep and record their results; return why, by name, for those that failed.
+
+    What was not recorded in the end failed, too.
+    """
+    failed: dict[str, str] = {}
+    by_name = {task.name: task for task in tasks}
+    total = done + len(tasks)
     record_at = time.monotonic()
     try:
         with (
@@ -96,13 +71,12 @@ def _do_all(repo: Repo, wanted: list[Task], progress: Progress, done: int) -> li
             tqdm(total=total, initial=done, unit="run", disable=None) as bar,
         ):
             for ended, running in progress:
-                failed += [each for each in ended if each[1]]
-                for name, reason in ended:
-                    if reason:
-                        _remove(outputs[name])
+                for each in ended:
+                    if reason := _kept(by_name[each.name], each):
+                        failed[each.name] = reason
                 start = time.monotonic()
                 if ended and start > record_at:
-                    _record_finished(repo)
+                    failed |= _record_finished(repo)
                     took = time.monotonic() - start
                     record_at = start + took / SHARE
                 names = _short(running)
@@ -116,35 +90,23 @@ def _do_all(repo: Repo, wanted: list[Task], progress: Progress, done: int) -> li
                         file=sys.stderr,
                     )
     finally:
-        _record_finished(repo)
+        failed |= _record_finished(repo)
     return failed
-
-
-def _copy_of_code() -> Path:
-    """Return a folder with a copy of the code, which no edit changes while runs go on."""
-    code = FOLDER / "code"
-    shutil.rmtree(code, ignore_errors=True)
-    for name in CODE:
-        shutil.copytree(ROOT / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (code / "zoo").mkdir()
-    for name in ("__init__.py", "work.py"):  # a worker of a cluster imports these
-        shutil.copy(ZOO / name, code / "zoo")
-    return code
-
-
-def _remove(outputs: list[str]) -> None:
-    """Remove former results of a run that failed, so that no comparison counts them."""
-    for output in outputs:
-        path = ZOO / output
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _short(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 4 else ""
     return f"{', '.join(names[: 3 if more else None])}{more}" or "none"
+
+
+def _kept(task: Task, ended: Ended) -> str:
+    """Keep what a run wrote; return why that failed, or ""."""
+    try:
+        if not ended.failure:
+            keep(task, ended.files)
+    except OSError as error:  # a full disk
+        return str(error)
+    return ended.failure
 
 
 def keep(task: Task, written: Files) -> None:
@@ -159,19 +121,28 @@ def keep(task: Task, written: Files) -> None:
                     files.write(part / path.removeprefix(f"{output}/"), content)
     hashes = task.inputs | {path: md5(content) for path, content in written.items()}
     note = {"stages": [stage for stage, _ in task.commands], "files": hashes}
-    files.write(FOLDER / f"{task.name}.json", json.dumps(note).encode())
+    files.write(SCRATCH / f"{task.name}.json", json.dumps(note).encode())
 
 
-def _record_finished(repo: Repo) -> None:
-    """Record the runs that are whole, if the files they read and wrote are still the same."""
-    notes = list(FOLDER.glob("*.json"))
-    if not notes:
-        return
+def _record_finished(repo: Repo) -> dict[str, str]:
+    """Record the runs that are whole, if the files they read and wrote are still the same.
+
+    Returns:
+        For each of the others, why it was not recorded.
+    """
     whole: set[str] = set()
+    refused: dict[str, str] = {}
+    notes = list(SCRATCH.glob("*.json"))
     for path in notes:
         note = json.loads(path.read_bytes())
-        if all(hash_of(ZOO / file) == expected for file, expected in note["files"].items()):
+        for file, expected in note["files"].items():
+            if lock.hash_of(ZOO / file) != expected:
+                refused[path.stem] = f"done, but not recorded, because {file} changed meanwhile"
+                break
+        else:
             whole.update(note["stages"])
-    record([stage for stages in runs(repo).values() for stage in stages if stage.name in whole])
+    stages = [stage for stages in lock.runs(repo).values() for stage in stages] if notes else []
+    lock.record([stage for stage in stages if stage.name in whole])
     for path in notes:
         path.unlink()
+    return refused
