@@ -1,25 +1,22 @@
 """The zoo on a Ray cluster of two nodes on this machine: the same results, whatever dies."""
 
+import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-import yaml
 
-from tests.commands.test_zoo import commit, locked_runs, short_copy, write_zoo
-from tests.conftest import ROOT, contents, copy_clone, environment, ray_alone, run, wait_for
+from tests.conftest import contents, copy_clone, environment, ray_alone, wait_for
+from tests.zoo.conftest import RUNS, locked_runs, train, variant, write_zoo
 from zoo.cluster import connected
 
 pytest.importorskip("ray", reason="it takes the extra `cluster`")
@@ -87,57 +84,30 @@ def started(**variables: str) -> Iterator[Cluster]:
                     Cluster.kill(node)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     with started() as both:
         yield both
 
 
-@pytest.fixture(scope="module")
-def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a clone with a zoo of 8 short runs, of which none was done."""
-    clone = short_copy(tmp_path_factory.mktemp("untrained"))
-    names = {"net": "net", "res": "netres", "depth": "netdepth", "width": "netwidth"}
-    variants = {variant: {"model": {"name": model}} for variant, model in names.items()}
-    write_zoo(clone, quick={"seeds": [1, 2], "variants": variants})
-    run("dvc", "repro", cwd=clone)
-    commit(clone)
-    return clone
-
-
-@pytest.fixture(scope="module")
-def by_threads(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a copy in which threads of this machine did all runs."""
-    clone = copy_clone(untrained, tmp_path_factory.mktemp("threads") / "copy")
-    run("python", "-m", "zoo", "train", "--jobs", "2", cwd=clone)
-    return clone
-
-
 @pytest.fixture
 def zoo(untrained: Path, tmp_path: Path) -> Path:
-    """Give a copy in which no run was done."""
+    """Give a copy of the clone in which no run was done."""
     return copy_clone(untrained, tmp_path / "copy")
 
 
-def keep_runs(clone: Path, *names: str) -> None:
-    """Leave only these variants."""
-    settings = yaml.safe_load((clone / "zoo" / "params.yaml").read_text())
-    variants = {name: settings["quick"]["variants"][name] for name in names}
+def one_variant(clone: Path, **changes: object) -> None:
+    variants = {"net": variant("net", **changes)}
     write_zoo(clone, quick={"seeds": [1, 2], "variants": variants})
-
-
-def command(cluster: Cluster, *options: str) -> list[str]:
-    return [sys.executable, "-m", "zoo", "train", "--cluster", cluster.address, *options]
 
 
 @contextmanager
 def training(clone: Path, cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
-    """Train, and go on when the first two runs have come back."""
+    """Train, and go on when the first run has come back."""
+    words = [sys.executable, "-m", "zoo", "train", "--cluster", cluster.address]
     with open(clone / "said", "wb") as file:
-        process = subprocess.Popen(
-            command(cluster), cwd=clone, env=environment(), stdout=file, stderr=file
-        )
-    wait_for(lambda: "\n2 of " in said(clone) or process.poll() is not None, 600)
+        process = subprocess.Popen(words, cwd=clone, env=environment(), stdout=file, stderr=file)
+    wait_for(lambda: "\n1 of " in said(clone) or process.poll() is not None, 600)
     assert process.poll() is None, said(clone)
     yield process
     process.wait(timeout=600)
@@ -147,83 +117,83 @@ def said(clone: Path) -> str:
     return (clone / "said").read_text()
 
 
-def results(clone: Path) -> dict[str, Any]:
-    """Return all that the zoo has of its runs."""
-    files = {name: contents(clone / "zoo" / name) for name in ("runs", "models", "cards")}
-    return files | {"lock": locked_runs(clone), "pairs": (clone / "zoo/pairs.csv").read_bytes()}
-
-
 def workers() -> list[psutil.Process]:
     """Return the processes that do a run; Ray gives them its name."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # it may have ended meanwhile
-            if re.match(r"ray::(net|res|depth|width)-\d", " ".join(process.cmdline())):
+            if re.match(rf"ray::({'|'.join(RUNS)})", " ".join(process.cmdline())):
                 found.append(process)
     return found
 
 
+def test_auto_without_a_cluster_is_one_line(zoo: Path) -> None:
+    with ray_alone():
+        # Ray looks in this folder for the address of a cluster that was started before.
+        told = train(zoo, "--cluster", "auto", status=1, env={"RAY_TMPDIR": str(zoo)})
+    reason = "no cluster answers; `ray start --head` starts one"
+    assert told.splitlines()[-1] == f"zoo: --cluster: auto: {reason}"
+
+
 def test_results_are_those_of_threads_although_a_process_and_a_node_die(
-    zoo: Path, by_threads: Path, cluster: Cluster
+    zoo: Path, trained: Path, cluster: Cluster
 ) -> None:
     cluster.start_other()
     with training(zoo, cluster):
         wait_for(workers)  # each may be between two runs
         workers()[0].kill()
-        time.sleep(5)
-        assert cluster.other and "\n8 of " not in said(zoo)
+        wait_for(lambda: len(workers()) == 2)
+        assert cluster.other and "\n5 of " not in said(zoo)
         Cluster.kill(cluster.other)
-    assert "\n8 of 8 runs done, 0 of them failed; running: none\n" in said(zoo)
-    assert results(zoo) == results(by_threads)
+    assert "\n5 of 5 runs done, 0 of them failed; running: none\n" in said(zoo)
+    for name in ("runs", "models", "cards"):
+        assert contents(zoo / "zoo" / name) == contents(trained / "zoo" / name)
+    assert locked_runs(zoo) == locked_runs(trained)
     logs = list((zoo / "zoo/.dvc/tmp/zoo").glob("*.log"))
-    places = {log.read_text().partition("\n")[0] for log in logs}
-    assert len(logs) == 8
-    assert len(places) == 2, places
-    told = run("python", "-m", "zoo", "train", cwd=zoo)
-    assert told.startswith("8 of 8 runs are up to date\n")
+    assert len(logs) == 5
+    assert all(log.read_text().startswith("On 127.0.0.") for log in logs)
+    assert train(zoo) == "5 of 5 runs are up to date\n"
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_what_came_back_before_the_head_stopped_is_recorded(
-    how: signal.Signals, zoo: Path, cluster: Cluster
+def test_what_fails_is_named_and_former_results_stay(
+    trained: Path, tmp_path: Path, cluster: Cluster
 ) -> None:
-    keep_runs(zoo, "net", "res")
-    with training(zoo, cluster) as process:
-        process.send_signal(how)
-    if how == signal.SIGINT:
-        assert said(zoo).splitlines()[-1] == "zoo: stopped; the same command continues from there"
-        assert process.returncode == 128 + signal.SIGINT
-    told = run(*command(cluster), cwd=zoo)
-    before = re.search(r"^(\d) of 4 runs are up to date$", told, re.MULTILINE)
-    assert before and int(before[1]) >= 2
-    assert "\n4 of 4 runs done, 0 of them failed; running: none\n" in told
+    """By its learning rate, or because no machine can take it; the others go on."""
+    zoo = copy_clone(trained, tmp_path / "copy")
+    before = contents(zoo / "zoo/runs")
+    variants = {
+        "baseline": variant("netdepth", train={"lr": 1e9}),
+        "res": variant("netres", train={"threads": 64}),
+        "tame": variant("net"),
+    }
+    write_zoo(zoo, quick={"seeds": [1], "variants": variants})
+    told = train(zoo, "--cluster", cluster.address, status=1)
+    assert "\n3 of 3 runs done, 2 of them failed; running: none\n" in told
+    assert re.search(r"^zoo: baseline-1: train: train\.lr: at 1e\+09 the loss", told, re.MULTILINE)
+    assert "\nzoo: res-1: it takes 64 cores, and no machine of the cluster has that\n" in told
+    after = contents(zoo / "zoo/runs")
+    assert {name: after[name] for name in before} == before
+    assert {name.partition("/")[0] for name in after.keys() - before.keys()} == {"tame-1"}
+    assert list(json.loads((zoo / "zoo/results.json").read_text())) == ["tame"]
 
 
 def test_two_machines_that_agree_and_two_that_do_not(zoo: Path, cluster: Cluster) -> None:
     """A CPU held to older instructions gives other bytes."""
-    keep_runs(zoo, "net")
+    one_variant(zoo)
+    options = ("--cluster", cluster.address, "--verify", "2")
+    told = train(zoo, *options, status=1)
+    assert told.splitlines()[-1] == "zoo: --verify: the cluster has only one machine"
     old = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
     cluster.start_other(**old)
-    told = run(*command(cluster, "--verify", "2"), cwd=zoo, status=1)
+    assert cluster.other
+    told = train(zoo, *options, status=1)
     for seed in (1, 2):
         differ = rf"^zoo: net-{seed}: \S+ and \S+ disagree: models/net-{seed}/model\.pt, runs"
         assert re.search(differ, told, re.MULTILINE), told
     assert not (zoo / "zoo/models/net-1").exists()
-    told = run(*command(cluster, "--verify", "2"), cwd=zoo, env=old)
+    told = train(zoo, *options, env=old)
     assert "\n2 of 2 runs done, 0 of them failed; running: none\n" in told
-
-
-def test_a_run_sees_a_gpu_only_if_it_asks_for_one(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By an empty list of GPUs, a program sees none. Without a list, it sees all."""
-    import ray
-
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    (tmp_path / "zoo").mkdir()
-    shutil.copy(ROOT / "zoo" / "work.py", tmp_path / "zoo")
-    with connected(cluster.address, tmp_path):
-        assert ray.get(ray.remote(os.getenv).remote("CUDA_VISIBLE_DEVICES")) == ""
+    Cluster.kill(cluster.other)
 
 
 def test_a_machine_with_another_version_is_refused(
@@ -232,50 +202,46 @@ def test_a_machine_with_another_version_is_refused(
     (tmp_path / "torch-1.0.dist-info").mkdir()
     (tmp_path / "torch-1.0.dist-info" / "METADATA").write_text("Name: torch\nVersion: 1.0\n")
     cluster.start_other(PYTHONPATH=str(tmp_path))
-    told = run(*command(cluster), cwd=zoo, status=1)
+    assert cluster.other
+    told = train(zoo, "--cluster", cluster.address, status=1)
     refused = r"^zoo: 127\.0\.0\.2 has torch 1\.0, this machine has \S+; install the same there"
     assert re.search(refused, told, re.MULTILINE), told
     assert not (zoo / "zoo/runs").exists()
+    Cluster.kill(cluster.other)
 
 
-def test_errors_are_one_line(zoo: Path, cluster: Cluster) -> None:
-    told = run(*command(cluster, "--verify", "1"), cwd=zoo, status=1)
-    assert told.splitlines()[-1] == "zoo: --verify: the cluster has only one machine"
+def test_a_run_sees_a_gpu_only_if_it_asks_for_one(
+    cluster: Cluster, zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an empty list of GPUs, a program sees none. Without a list, it sees all."""
+    import ray
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with connected(cluster.address, zoo):
+        assert ray.get(ray.remote(os.getenv).remote("CUDA_VISIBLE_DEVICES")) == ""
+
+
+def test_what_came_back_before_the_head_was_killed_is_recorded(zoo: Path, cluster: Cluster) -> None:
+    with training(zoo, cluster) as process:
+        process.send_signal(signal.SIGKILL)
     Cluster.kill(cluster.head)
-    for address, reason in (
-        (cluster.address, f"{cluster.address}: Connection refused"),
-        ("head", "'head': it is HOST:PORT, or auto"),
-        ("auto", "auto: no cluster answers; `ray start --head` starts one"),
-    ):
-        words = ["python", "-m", "zoo", "train", "--cluster", address]
-        # Ray looks there for the address of a cluster that was started before.
-        told = run(*words, cwd=zoo, status=1, env={"RAY_TMPDIR": str(zoo)})
-        assert told.splitlines()[-1] == f"zoo: --cluster: {reason}"
+    told = train(zoo, "--cluster", cluster.address, status=1)
+    reason = f"{cluster.address}: Connection refused"
+    assert told.splitlines() == ["1 of 5 runs are up to date", f"zoo: --cluster: {reason}"]
+    told = train(zoo, "--cluster", "head", status=1)
+    assert told.splitlines()[-1] == "zoo: --cluster: 'head': it is HOST:PORT, or auto"
 
 
 def test_only_those_who_know_the_token_use_the_cluster(zoo: Path) -> None:
-    keep_runs(zoo, "net")
+    one_variant(zoo)
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": 64 * "a"}
     with started(**token) as cluster:
-        cluster.start_other(**token)
         other, none = token | {"RAY_AUTH_TOKEN": 64 * "b"}, {"RAY_AUTH_MODE": "token"}
         for variables in ({}, other, none | {"RAY_AUTH_TOKEN_PATH": str(zoo / "nothing")}):
-            told = run(*command(cluster), cwd=zoo, status=1, env=variables)
+            told = train(zoo, "--cluster", cluster.address, status=1, env=variables)
             refused = f"zoo: --cluster: {cluster.address}: this machine has no token, or not the"
             assert told.splitlines()[-1].startswith(refused)
             assert "Traceback" not in told
         assert not (zoo / "zoo/runs").exists()
-        told = run(*command(cluster), cwd=zoo, env=token)
+        told = train(zoo, "--cluster", cluster.address, env=token)
     assert "\n2 of 2 runs done, 0 of them failed; running: none\n" in told
-
-
-def test_a_run_that_fails_is_named_and_the_others_go_on(zoo: Path, cluster: Cluster) -> None:
-    variants = {
-        "wild": {"model": {"name": "netdepth"}, "train": {"lr": 1e9}},
-        "tame": {"model": {"name": "net"}},
-    }
-    write_zoo(zoo, quick={"seeds": [1], "variants": variants})
-    told = run(*command(cluster), cwd=zoo, status=1)
-    assert "\n2 of 2 runs done, 1 of them failed; running: none\n" in told
-    assert re.search(r"^zoo: wild-1: train: train\.lr: at 1e\+09 the loss", told, re.MULTILINE)
-    assert [path.name for path in (zoo / "zoo/runs").iterdir()] == ["tame-1"]

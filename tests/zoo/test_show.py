@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from cifar2 import params, variants
+from cifar2 import params
 from cifar2.errors import UserError
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT
+from zoo import variants
 from zoo.show import command
 
 ZOO = variants.load(ROOT / "zoo" / "params.yaml")
@@ -36,16 +37,9 @@ def test_command_has_the_settings_of_the_variants_first_run(variant: str) -> Non
         for each in variants.runs(ZOO, DEFAULTS, "zoo")
         if each.name.rpartition("-")[0] == variant
     )
-    found = settings_set_by(words[5:])
-    if variant in ZOO.ten_classes.variants:
-        assert found.data.classes == ZOO.ten_classes.classes
-        found = found.model_copy(update={"data": DEFAULTS.data})
-    assert found == expected
+    assert settings_set_by(words[5:]) == expected
 
 
 def test_unknown_variant_is_refused_in_a_line() -> None:
-    said = run("python", "-m", "zoo", "show", "fst", cwd=ROOT, status=1)
-    assert said.startswith("zoo: 'fst': unknown variant; did you mean 'fast'?")
-    assert said.count("\n") == 1
-    with pytest.raises(UserError, match="unknown variant"):
+    with pytest.raises(UserError, match=r"^'fst': unknown variant; did you mean 'fast'\?.*$"):
         command("fst")

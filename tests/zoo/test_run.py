@@ -4,21 +4,23 @@ from pathlib import Path
 
 import pytest
 
-import zoo.work
-from zoo import cluster, train
-from zoo.work import Failed, Returned, Task, do, log_of, md5, versions
+from zoo import cluster
+from zoo.cluster import Returned, versions
+from zoo.run import Failed, Task, do, log_of, md5
 
 COPY = "python -c \"import shutil; shutil.copy('settings.yaml', 'model.pt')\""
+WEIGHTS = {"models/net-1/model.pt": b"weights"}
+HASHES = {"models/net-1/model.pt": md5(b"weights")}
 
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    for name in ("src", "stages"):
-        (tmp_path / "code" / name).mkdir(parents=True)
+    for name in ("code/src", "code/stages", "scratch"):
+        (tmp_path / name).mkdir(parents=True)
     return tmp_path / "code"
 
 
-def work(code: Path, *commands: str, settings: bytes = b"seed: 1") -> dict[str, bytes]:
+def do_run(code: Path, *commands: str, settings: bytes = b"seed: 1") -> dict[str, bytes]:
     stages = [(f"train_quick@net-{number}", text) for number, text in enumerate(commands)]
     task = Task("net-1", stages, {"settings.yaml": md5(b"seed: 1")}, ["model.pt", "history"])
     return do(task, code, {"settings.yaml": settings}, code.parent / "scratch", {})
@@ -26,8 +28,7 @@ def work(code: Path, *commands: str, settings: bytes = b"seed: 1") -> dict[str, 
 
 def test_it_returns_files_and_folders_and_leaves_only_a_log(code: Path) -> None:
     history = "python -c \"import os; os.makedirs('history/plots'); open('history/plots/a', 'w')\""
-    (code.parent / "scratch").mkdir()
-    assert work(code, COPY, history) == {"model.pt": b"seed: 1", "history/plots/a": b""}
+    assert do_run(code, COPY, history) == {"model.pt": b"seed: 1", "history/plots/a": b""}
     assert [path.name for path in (code.parent / "scratch").iterdir()] == ["net-1.log"]
     log = log_of(code.parent / "scratch", "net-1").read_text()
     assert log.startswith("Running stage 'train_quick@net-0':\n> python -c ")
@@ -36,44 +37,34 @@ def test_it_returns_files_and_folders_and_leaves_only_a_log(code: Path) -> None:
 @pytest.mark.parametrize(
     ("commands", "settings", "reason"),
     [
-        ([COPY], b"seed: 2", r"settings\.yaml changed on its way"),
+        ([COPY], b"seed: 2", r"settings\.yaml changed meanwhile"),
         ([COPY], b"seed: 1", "history was not written"),
         (["python -c \"raise SystemExit('train: no luck')\""], b"seed: 1", "^train: no luck$"),
         (["python -c \"print('train: 1'); print(0); exit(3)\""], b"seed: 1", "^train: 1$"),
     ],
 )
 def test_it_says_what_failed(commands: list[str], settings: bytes, reason: str, code: Path) -> None:
-    (code.parent / "scratch").mkdir()
     with pytest.raises(Failed, match=reason):
-        work(code, *commands, settings=settings)
+        do_run(code, *commands, settings=settings)
 
 
-def test_a_result_that_was_damaged_on_its_way_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cluster, "FOLDER", tmp_path)
-    path = "models/net-1/model.pt"
-    sent = Returned("id", "10.0.0.7", b"", {path: b"weights"}, {path: md5(b"Weights")}, "")
-    refused = cluster._received(Task("net-1", [], {}, [path]), sent, None)
-    assert refused == "what 10.0.0.7 sent was damaged on its way"
+def test_a_result_that_was_damaged_on_its_way_is_refused(tmp_path: Path) -> None:
+    sent = Returned("id", "10.0.0.7", b"", WEIGHTS, {"models/net-1/model.pt": md5(b"Weights")}, "")
+    ended = cluster._received("net-1", sent, None, tmp_path)
+    assert ended == ("net-1", {}, "what 10.0.0.7 sent was damaged on its way")
 
 
 def test_a_result_is_kept_if_the_machine_that_was_to_verify_it_dies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cluster, "FOLDER", tmp_path)
-    monkeypatch.setattr(train, "FOLDER", tmp_path)
-    monkeypatch.setattr(train, "ZOO", tmp_path)
-    path, weights = "models/net-1/model.pt", b"weights"
-    sent = Returned("id", "10.0.0.7", b"", {path: weights}, {path: md5(weights)}, "")
+    sent = Returned("id", "10.0.0.7", b"", WEIGHTS, HASHES, "")
     lost = Returned("", "", b"", {}, {}, "the node died")
-    assert cluster._received(Task("net-1", [], {}, [path]), lost, sent) == ""
-    assert (tmp_path / path).read_bytes() == weights
+    assert cluster._received("net-1", lost, sent, tmp_path) == ("net-1", WEIGHTS, "")
     assert capsys.readouterr().err == "zoo: net-1: done on one machine only: the node died\n"
 
 
 def test_a_machine_without_a_library_has_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo.work, "LIBRARIES", ("torch", "no-such-library"))
+    monkeypatch.setattr(cluster, "LIBRARIES", ("torch", "no-such-library"))
     assert versions()["no-such-library"] == "(none)"
 
 
@@ -91,18 +82,10 @@ def test_a_machine_without_a_library_has_another_version(monkeypatch: pytest.Mon
     ],
 )
 def test_a_run_takes_a_part_of_a_gpu_if_its_settings_say_so(
-    device: str,
-    threads: int,
-    takes: object,
-    lacks: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    device: str, threads: int, takes: dict[str, float], lacks: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(cluster, "ZOO", tmp_path)
-    (tmp_path / "settings/train").mkdir(parents=True)
-    settings = f"train:\n  device: {device}\n  threads: {threads}\n"
-    (tmp_path / "settings/train/net-1.yaml").write_text(settings)
-    task = Task("net-1", [], {}, [])
-    assert cluster._resources(task) == takes
-    assert cluster._lack(task, [{"CPU": 1}, {"CPU": 2}]) == lacks
-    assert cluster._lack(task, [{"CPU": 4, "GPU": 1}]) == ""
+    settings = tmp_path / "net-1.yaml"
+    settings.write_text(f"train:\n  device: {device}\n  threads: {threads}\n")
+    assert cluster._resources(settings) == takes
+    assert cluster._lack(takes, [{"CPU": 1}, {"CPU": 2}]) == lacks
+    assert cluster._lack(takes, [{"CPU": 4, "GPU": 1}]) == ""
