@@ -114,7 +114,8 @@ def compare(repo: Repo) -> None:
     wanted = [name for name in names if name.startswith(("confusion", "compare_"))]
     if groups != {"train_trials"}:
         wanted.append("compare")
-    reproduce(ZOO, wanted)
+    if (ZOO / "runs").exists():  # a first run was finished
+        reproduce(ZOO, wanted)
 
 
 def runs(repo: Repo) -> Runs:

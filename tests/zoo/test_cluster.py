@@ -59,6 +59,12 @@ class Cluster:
         return process
 
     @staticmethod
+    def stop(node: subprocess.Popen[bytes]) -> None:
+        """Let a node sign off from the cluster."""
+        node.terminate()
+        node.wait(60)
+
+    @staticmethod
     def kill(node: subprocess.Popen[bytes]) -> None:
         """Kill all processes of a node at once."""
         family = [psutil.Process(node.pid), *psutil.Process(node.pid).children(recursive=True)]
@@ -71,10 +77,7 @@ class Cluster:
 def started(**variables: str) -> Iterator[Cluster]:
     """Start a cluster of one node with these environment variables; stop it at the end."""
     # A short path, because the names of Ray's sockets have at most 107 characters.
-    with (
-        ray_alone(),
-        tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as scratch,
-    ):
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as scratch:
         both = Cluster(scratch, **variables)
         try:
             yield both
@@ -82,6 +85,12 @@ def started(**variables: str) -> Iterator[Cluster]:
             for node in (both.other, both.head):
                 if node and node.poll() is None:
                     Cluster.kill(node)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone() -> Iterator[None]:
+    with ray_alone():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -128,11 +137,21 @@ def workers() -> list[psutil.Process]:
 
 
 def test_auto_without_a_cluster_is_one_line(zoo: Path) -> None:
-    with ray_alone():
-        # Ray looks in this folder for the address of a cluster that was started before.
-        told = train(zoo, "--cluster", "auto", status=1, env={"RAY_TMPDIR": str(zoo)})
+    # Ray looks in this folder for the address of a cluster that was started before.
+    told = train(zoo, "--cluster", "auto", status=1, env={"RAY_TMPDIR": str(zoo)})
     reason = "no cluster answers; `ray start --head` starts one"
     assert told.splitlines()[-1] == f"zoo: --cluster: auto: {reason}"
+
+
+def test_a_run_sees_a_gpu_only_if_it_asks_for_one(
+    cluster: Cluster, zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an empty list of GPUs, a program sees none. Without a list, it sees all."""
+    import ray
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with connected(cluster.address, zoo):
+        assert ray.get(ray.remote(os.getenv).remote("CUDA_VISIBLE_DEVICES")) == ""
 
 
 def test_results_are_those_of_threads_although_a_process_and_a_node_die(
@@ -151,7 +170,7 @@ def test_results_are_those_of_threads_although_a_process_and_a_node_die(
     assert locked_runs(zoo) == locked_runs(trained)
     logs = list((zoo / "zoo/.dvc/tmp/zoo").glob("*.log"))
     assert len(logs) == 5
-    assert all(log.read_text().startswith("On 127.0.0.") for log in logs)
+    assert all(re.match(r"On \d+\.\d+\.", log.read_text()) for log in logs)
     assert train(zoo) == "5 of 5 runs are up to date\n"
 
 
@@ -188,12 +207,12 @@ def test_two_machines_that_agree_and_two_that_do_not(zoo: Path, cluster: Cluster
     assert cluster.other
     told = train(zoo, *options, status=1)
     for seed in (1, 2):
-        differ = rf"^zoo: net-{seed}: \S+ and \S+ disagree: models/net-{seed}/model\.pt, runs"
+        differ = rf"^zoo: net-{seed}: \S+ and \S+ disagree: models/net-{seed}/model\.pt"
         assert re.search(differ, told, re.MULTILINE), told
     assert not (zoo / "zoo/models/net-1").exists()
     told = train(zoo, *options, env=old)
     assert "\n2 of 2 runs done, 0 of them failed; running: none\n" in told
-    Cluster.kill(cluster.other)
+    Cluster.stop(cluster.other)
 
 
 def test_a_machine_with_another_version_is_refused(
@@ -207,18 +226,7 @@ def test_a_machine_with_another_version_is_refused(
     refused = r"^zoo: 127\.0\.0\.2 has torch 1\.0, this machine has \S+; install the same there"
     assert re.search(refused, told, re.MULTILINE), told
     assert not (zoo / "zoo/runs").exists()
-    Cluster.kill(cluster.other)
-
-
-def test_a_run_sees_a_gpu_only_if_it_asks_for_one(
-    cluster: Cluster, zoo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By an empty list of GPUs, a program sees none. Without a list, it sees all."""
-    import ray
-
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    with connected(cluster.address, zoo):
-        assert ray.get(ray.remote(os.getenv).remote("CUDA_VISIBLE_DEVICES")) == ""
+    Cluster.stop(cluster.other)
 
 
 def test_what_came_back_before_the_head_was_killed_is_recorded(zoo: Path, cluster: Cluster) -> None:
