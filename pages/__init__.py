@@ -1,1 +1,1 @@
-"""What fills the pages: figures for README.md and docs/, and the page of `dvc plots`."""
+"""What fills the pages: results for README.md and docs/, and the page of `dvc plots`."""

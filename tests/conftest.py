@@ -122,13 +122,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def edit(path: Path, *changes: tuple[str, str]) -> None:
-    """Replace texts in a file; each must be there."""
+def edit(path: Path, before: str, after: str) -> None:
+    """Replace a text in a file, which must be there."""
     text = path.read_text(encoding="utf-8")
-    for before, after in changes:
-        assert before in text, before
-        text = text.replace(before, after)
-    path.write_text(text, encoding="utf-8")
+    assert before in text
+    path.write_text(text.replace(before, after), encoding="utf-8")
 
 
 def copy_project(to: Path) -> Path:
@@ -140,10 +138,10 @@ def copy_project(to: Path) -> Path:
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # deleted, or removed by a stage that runs
             shutil.copy(ROOT / name, to / name)
-    counts = "TRAIN_PER_CLASS, VAL_PER_CLASS = "
     drawing = to / "src" / "cifar2" / "data" / "synthetic.py"
-    edit(drawing, (f"{counts}5_000, 1_000", f"{counts}100, 50"))
-    edit(to / "params.yaml", ("epochs: 100", "epochs: 1"), ("source: auto", "source: synthetic"))
+    edit(drawing, "VAL_PER_CLASS = 5_000, 1_000", "VAL_PER_CLASS = 100, 50")
+    edit(to / "params.yaml", "epochs: 100", "epochs: 1")
+    edit(to / "params.yaml", "source: auto", "source: synthetic")
     run("git", "init", "--quiet", "--initial-branch=main", cwd=to)
     run("git", "add", "--all", cwd=to)
     run("git", "commit", "--quiet", "--message=copy", cwd=to)

@@ -136,7 +136,7 @@ def stop_in_first_epoch(clone: Path) -> int:
 @pytest.mark.slow
 def test_stopped_run_continues_as_an_experiment_in_a_copy(tidy: Path) -> None:
     """It ends with the bytes of a run that was never stopped."""
-    edit(tidy / "params.yaml", ("epochs: 1 ", "epochs: 100 "))
+    edit(tidy / "params.yaml", "epochs: 1 ", "epochs: 100 ")
     epoch = stop_in_first_epoch(tidy)
     assert not (tidy / "models" / "model.pt").exists()
     run("git", "restore", ".", cwd=tidy)

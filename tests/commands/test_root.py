@@ -22,8 +22,8 @@ PARAMS_SHOW = "import dvc.api, json; print(json.dumps(dvc.api.params_show()))"
 
 @needs_zoo
 def test_commands_show_the_main_pipeline_and_not_the_zoo(tidy: Path) -> None:
-    edit(tidy / "params.yaml", ("lr: 0.01 ", "lr: 0.02 "))
-    edit(tidy / "zoo" / "params.yaml", ("threads: 1", "threads: 2"))
+    edit(tidy / "params.yaml", "lr: 0.01 ", "lr: 0.02 ")
+    edit(tidy / "zoo" / "params.yaml", "threads: 1", "threads: 2")
     for command, shown in COMMANDS.items():
         said = run("dvc", *command.split(), cwd=tidy)
         assert shown in said and "zoo" not in said, command

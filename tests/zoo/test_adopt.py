@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import environment, run, wait_for
+from tests.conftest import edit, environment, run, wait_for
 from tests.zoo.conftest import (
     add_comment,
     commit,
-    edit,
     locked_runs,
     train,
     variant,

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import yaml
-from zoo.variants import Zoo
 
 from tests.conftest import ROOT, STAGES
 from tests.stages import source
+from zoo.variants import Zoo
 
 FOLDER = ROOT / "zoo"
 # It checks the zoo's settings, as `cifar2.params` does the project's.

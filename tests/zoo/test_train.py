@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from cifar2 import PLUMBING
-from tests.conftest import ROOT, contents, environment, run, wait_for
-from tests.zoo.conftest import add_comment, commit, edit, runs_done, train, variant, write_zoo
+from tests.conftest import ROOT, contents, edit, environment, run, wait_for
+from tests.zoo.conftest import add_comment, commit, runs_done, train, variant, write_zoo
 from zoo import lock
 from zoo.__main__ import main
 
