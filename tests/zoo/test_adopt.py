@@ -85,8 +85,11 @@ def test_a_difference_of_a_millionth_in_a_later_epoch_is_refused(one_run: Path) 
 
 
 def test_another_setting_and_code_that_fails_are_refused(zoo: Path) -> None:
-    variants = {"baseline": variant("net"), "res": variant("netres")}
-    write_zoo(zoo, quick={"seeds": [1], "variants": variants})
+    write_zoo(
+        zoo,
+        quick={"seeds": [1], "variants": {"baseline": variant("net")}},
+        middle={"seeds": [1], "variants": {"res": variant("netres")}},
+    )
     edit(zoo / "src/cifar2/models/net.py", "def forward", "def forwards")
     edit(zoo / "params.yaml", "n_chans1: 32", "n_chans1: 16")
     said = adopt(zoo, status=1)
