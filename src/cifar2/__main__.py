@@ -6,7 +6,6 @@ What is slow to import, above all torch, is imported by the command that needs i
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import json
 import os
@@ -63,20 +62,17 @@ def _parser() -> argparse.ArgumentParser:
     predict.description = "Say which class each picture shows, and how probable each class is."
     predict.set_defaults(command=_predict)
     add = predict.add_argument
-    add(
-        "pictures", nargs="+", type=Path, metavar="PICTURE", help="a file, a folder, or - for stdin"
-    )
+    shown = "a file, a folder, or - for stdin"
+    add("pictures", nargs="+", type=Path, metavar="PICTURE", help=shown)
     fit = "crop (the default) cuts a picture to a square, pad adds white bars, stretch distorts it"
     add("--fit", choices=["crop", "pad", "stretch"], default="crop", help=fit)
     add("--mirror", action="store_true", help="average over the picture and its mirror image")
     add("--csv", type=Path, metavar="FILE", help="write the answers as a table")
     add("--json", action="store_true", help="print the answers as JSON")
-    add("--plot", type=Path, metavar="FILE", help=f"draw the first {ON_A_SHEET} pictures, as PNG")
+    sheet = f"draw the first {ON_A_SHEET} pictures and what the network sees of them, as PNG"
+    add("--plot", type=Path, metavar="FILE", help=sheet)
     export = commands.add_parser("export", help="write the network as ONNX")
-    export.description = (
-        "Write the network as an ONNX file, with the normalization in it:"
-        " pixels, uint8 [N, 3, 32, 32], to logits and probabilities."
-    )
+    export.description = "Write ONNX: pixels, uint8 [N, 3, 32, 32], to logits and probabilities."
     export.set_defaults(command=_export)
     export.add_argument("file", type=Path, metavar="FILE", help="the file to write")
     for command in (predict, export):
@@ -99,6 +95,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     from cifar2.deployment import pictures
     from cifar2.deployment.prediction import predict
+    from cifar2.report import results
 
     network, description = _load(arguments.model)
     found: list[Path] = []
@@ -131,9 +128,18 @@ def _predict(arguments: argparse.Namespace) -> int:
             print(f"{names[len(answers)]:{width}}  {_in_a_line(answer)}")
         answers.append(answer)
     if arguments.json:
-        print(_as_json(names, answers))
+        objects = []
+        for name, each in zip(names, answers, strict=True):
+            rounded = {label: round(p, 4) for label, p in each.probabilities.items()}
+            objects.append({"file": name, "class": each.label, "probabilities": rounded})
+        print(json.dumps(objects, indent=2))
     if arguments.csv:
-        files.write(arguments.csv, _as_csv(names, answers, description.classes).encode())
+        rows = [
+            [name, each.label, *(f"{p:.4f}" for p in each.probabilities.values())]
+            for name, each in zip(names, answers, strict=True)
+        ]
+        table = results.table(["file", "class", *description.classes], rows)
+        files.write(arguments.csv, table.encode())
     if on_sheet:
         from cifar2.deployment.sheet import contact_sheet
 
@@ -157,23 +163,6 @@ def _standard_input() -> BinaryIO:
 def _in_a_line(answer: Answer) -> str:
     ranked = sorted(answer.probabilities.items(), key=lambda each: -each[1])
     return "  ".join(f"{label} {probability:.4f}" for label, probability in ranked[:IN_A_LINE])
-
-
-def _as_json(names: Sequence[str], answers: Sequence[Answer]) -> str:
-    table = []
-    for name, answer in zip(names, answers, strict=True):
-        rounded = {label: round(p, 4) for label, p in answer.probabilities.items()}
-        table.append({"file": name, "class": answer.label, "probabilities": rounded})
-    return json.dumps(table, indent=2)
-
-
-def _as_csv(names: Sequence[str], answers: Sequence[Answer], classes: Sequence[str]) -> str:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["file", "class", *classes])
-    for name, answer in zip(names, answers, strict=True):
-        writer.writerow([name, answer.label, *(f"{p:.4f}" for p in answer.probabilities.values())])
-    return table.getvalue()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from cifar2.errors import FileError, UserError
 MEAN = (0.4915, 0.4823, 0.4468)
 STD = (0.2470, 0.2435, 0.2616)
 
+KEYS = ("images", "labels", "classes", "dataset")  # of a file; the last one is the source
+
 
 class Dataset(NamedTuple):
     """Labelled images.
@@ -85,15 +87,7 @@ def set_apart(dataset: Dataset, share: float, fold: int) -> tuple[Dataset, Datas
 def save(dataset: Dataset, path: Path) -> None:
     """Write a data set so that `torch.load(weights_only=True)` reads it."""
     buffer = io.BytesIO()
-    torch.save(
-        {
-            "images": dataset.images,
-            "labels": dataset.labels,
-            "classes": dataset.classes,
-            "dataset": dataset.source,
-        },
-        buffer,
-    )
+    torch.save(dict(zip(KEYS, dataset, strict=True)), buffer)
     files.write(path, buffer.getvalue())
 
 
@@ -106,9 +100,7 @@ def load(path: Path) -> Dataset:
     """
     content = files.load(path)
     try:
-        dataset = Dataset(
-            content["images"], content["labels"], content["classes"], content["dataset"]
-        )
+        dataset = Dataset(*(content[key] for key in KEYS))
         count = len(dataset.labels)
         if dataset.images.shape != (count, 3, 32, 32) or dataset.images.dtype != torch.uint8:
             raise ValueError("images are not uint8 [N, 3, 32, 32]")

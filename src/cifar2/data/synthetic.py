@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,10 @@ SEED = 20_090_408
 _CHUNK = 250  # images drawn at a time: their planes stay in the processor's cache
 
 Array = NDArray[np.float32]
+Number = Array | float
 Uniform = Callable[..., Array]
+# Images uint8 [N, 3, 32, 32], RGB, and labels int64 [N], an index into CLASSES.
+Drawings = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 _Y, _X = (axis.astype(np.float32) for axis in np.mgrid[:32, :32])
 # Sky, cloud, sea, foliage: the colour, and how rough it is at three scales.
@@ -41,25 +44,13 @@ _SEA = 2
 _GROUNDS = {"airplane": (0.50, 0.80, 0.90), "bird": (0.15, 0.30, 0.45)}
 
 
-class Drawings(NamedTuple):
-    """images: uint8 [N, 3, 32, 32], RGB; labels: int64 [N], an index into CLASSES."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-
 def write(path: Path) -> None:
     """Draw both sets and write them to one .npz file (37 MB; takes a few seconds)."""
-    train = draw(TRAIN_PER_CLASS, SEED)
-    val = draw(VAL_PER_CLASS, SEED + 1)
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, count, seed in (("train", TRAIN_PER_CLASS, SEED), ("val", VAL_PER_CLASS, SEED + 1)):
+        arrays[f"{name}_images"], arrays[f"{name}_labels"] = draw(count, seed)
     buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        train_images=train.images,
-        train_labels=train.labels,
-        val_images=val.images,
-        val_labels=val.labels,
-    )
+    np.savez(buffer, **arrays)
     files.write(path, buffer.getvalue())
 
 
@@ -78,7 +69,7 @@ def read(path: Path, name: str) -> Drawings:
             raise ValueError("labels are not int64 0 or 1")
     except Exception as error:  # numpy raises many types for a damaged file
         raise FileError(path, f"not the stand-in ({first_line(error)})") from error
-    return Drawings(images, labels)
+    return images, labels
 
 
 def draw(per_class: int, seed: int) -> Drawings:
@@ -89,7 +80,7 @@ def draw(per_class: int, seed: int) -> Drawings:
     for start in range(0, len(labels), _CHUNK):
         chunk = slice(start, start + _CHUNK)
         images[chunk] = _draw_chunk(rng, labels[chunk] == 1)
-    return Drawings(images, labels)
+    return images, labels
 
 
 def _draw_chunk(rng: np.random.Generator, is_bird: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -111,16 +102,12 @@ def _draw_chunk(rng: np.random.Generator, is_bird: NDArray[np.bool_]) -> NDArray
     image = image + shape[:, None] * (colour + _octave(uniform, 5, 5)[:, None] * 0.25 - image)
 
     for _ in range(2):  # a wire or a twig in some images, at the edge or across
-        wire = _stroke(
-            uniform(0, 31), uniform(-8, 8), uniform(0, 31), uniform(24, 40), uniform(0.2, 0.8)
-        )
-        wire = wire * (uniform(0, 1) < 0.12)
+        ends = uniform(0, 31), uniform(-8, 8), uniform(0, 31), uniform(24, 40)
+        wire = _stroke(*ends, uniform(0.2, 0.8)) * (uniform(0, 1) < 0.12)
         image = image + wire[:, None] * (uniform(0, 1, 3, 1)[..., None] - image)
 
     # The sum of four uniform draws stands in for a normal one, which would take a logarithm.
-    grain = uniform(-1, 1, 3, 32, 32)
-    for _ in range(3):
-        grain = grain + uniform(-1, 1, 3, 32, 32)
+    grain = sum(uniform(-1, 1, 3, 32, 32) for _ in range(4))
     image = image + grain * uniform(0.01, 0.06, 1, 1, 1)
     return (np.clip(image, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
@@ -128,16 +115,11 @@ def _draw_chunk(rng: np.random.Generator, is_bird: NDArray[np.bool_]) -> NDArray
 def _texture(uniform: Uniform, ground: NDArray[np.int64]) -> Array:
     """Return each ground's brightness about its colour, [chunk, 32, 32]."""
     gradient = (_Y / 31 - np.float32(0.5)) * uniform(-0.3, 0.3)
+    on_sea, elsewhere = _octave(uniform, 17, 3), _octave(uniform, 9, 9)
+    waves = np.where((ground == _SEA)[:, None, None], on_sea, elsewhere)
+    large, small = _octave(uniform, 3, 3), _octave(uniform, 17, 17)
     coarse, middle, fine = _AMPLITUDES[ground].T[:, :, None, None]
-    waves = np.where(
-        (ground == _SEA)[:, None, None], _octave(uniform, 17, 3), _octave(uniform, 9, 9)
-    )
-    return (
-        gradient
-        + coarse * _octave(uniform, 3, 3)
-        + middle * waves
-        + fine * _octave(uniform, 17, 17)
-    )
+    return gradient + coarse * large + middle * waves + fine * small
 
 
 def _octave(uniform: Uniform, rows: int, columns: int) -> Array:
@@ -158,20 +140,12 @@ def _pose(uniform: Uniform) -> Callable[..., Array]:
     cos, sin = turn * (1 - t * t) / (1 + t * t), turn * 2 * t / (1 + t * t)
     tilt = uniform(0.5, 1)  # seen at an angle, the body's width is foreshortened
 
-    def stroke(
-        along0: Array, across0: Array, along1: Array, across1: Array, radius: Array
-    ) -> Array:
-        (a0, a1), (b0, b1) = (
-            (along0 * size, along1 * size),
-            (across0 * size * tilt, across1 * size * tilt),
-        )
-        return _stroke(
-            x + a0 * cos - b0 * sin,
-            y + a0 * sin + b0 * cos,
-            x + a1 * cos - b1 * sin,
-            y + a1 * sin + b1 * cos,
-            radius * size,
-        )
+    def place(along: Number, across: Number) -> tuple[Array, Array]:
+        a, b = along * size, across * size * tilt
+        return x + a * cos - b * sin, y + a * sin + b * cos
+
+    def stroke(a0: Number, b0: Number, a1: Number, b1: Number, radius: Number) -> Array:
+        return _stroke(*place(a0, b0), *place(a1, b1), radius * size)
 
     return stroke
 
@@ -179,35 +153,29 @@ def _pose(uniform: Uniform) -> Callable[..., Array]:
 def _airplane(uniform: Uniform) -> Array:
     """Return how much of each pixel an airplane covers, [chunk, 32, 32]."""
     stroke = _pose(uniform)
-    zero, thin = np.float32(0), uniform(0.05, 0.09)
-    root, sweep = uniform(-0.05, 0.3), uniform(0, 0.6)
-    shape = stroke(np.float32(-1), zero, np.float32(1), zero, uniform(0.08, 0.15))
+    thin, root, sweep = uniform(0.05, 0.09), uniform(-0.05, 0.3), uniform(0, 0.6)
+    shape = stroke(-1, 0, 1, 0, uniform(0.08, 0.15))
     for side in (-1, 1):
         span = side * uniform(0.35, 1.05)  # drawn for each side: the far wing may be half hidden
-        shape = np.maximum(shape, stroke(root, zero, root - sweep, span, thin * 1.4))
-        shape = np.maximum(
-            shape, stroke(np.float32(-0.85), zero, np.float32(-1.05), span * 0.4, thin)
-        )
+        shape = np.maximum(shape, stroke(root, 0, root - sweep, span, thin * 1.4))
+        shape = np.maximum(shape, stroke(-0.85, 0, -1.05, span * 0.4, thin))
     return shape
 
 
 def _bird(uniform: Uniform) -> Array:
     """Return how much of each pixel a bird covers, [chunk, 32, 32]."""
     stroke = _pose(uniform)
-    zero = np.float32(0)
     body = uniform(0.14, 0.26)
-    shape = stroke(np.float32(-0.4), zero, np.float32(0.35), zero, body)
+    shape = stroke(-0.4, 0, 0.35, 0, body)
     head = uniform(-0.15, 0.15)
-    shape = np.maximum(shape, stroke(np.float32(0.6), head, np.float32(0.7), head, body * 0.7))
-    shape = np.maximum(shape, stroke(np.float32(0.8), head, np.float32(1), head, np.float32(0.04)))
-    shape = np.maximum(
-        shape, stroke(np.float32(-0.5), zero, np.float32(-1), uniform(-0.2, 0.2), body * 0.5)
-    )
+    shape = np.maximum(shape, stroke(0.6, head, 0.7, head, body * 0.7))
+    shape = np.maximum(shape, stroke(0.8, head, 1, head, 0.04))
+    shape = np.maximum(shape, stroke(-0.5, 0, -1, uniform(-0.2, 0.2), body * 0.5))
     flying = uniform(0, 1) < 0.75
     for side in (-1, 1):
         elbow, tip = uniform(-0.1, 0.35), uniform(-0.6, 0.1)
         span = side * uniform(0.5, 1.05)
-        wing = stroke(uniform(0, 0.2), zero, elbow, span * 0.5, uniform(0.08, 0.14))
+        wing = stroke(uniform(0, 0.2), 0, elbow, span * 0.5, uniform(0.08, 0.14))
         wing = np.maximum(wing, stroke(elbow, span * 0.5, tip, span, uniform(0.05, 0.09)))
         shape = np.maximum(shape, wing * flying)
     return shape

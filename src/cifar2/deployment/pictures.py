@@ -70,7 +70,11 @@ def read(file: str | Path | BinaryIO) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an image as RGB, of 8 bits each; what is transparent becomes white."""
     if image.mode.startswith(("I", "F")):
-        return _eight_bits(image).convert("RGB")
+        # More than 8 bits, grey. White is 65535 in integers; in floats 1, or 255 if any is above 1.
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        white = 65535 if image.mode.startswith("I") else 1 if values.max() <= 1 else 255
+        pixels = np.clip(np.rint(values / white * 255), 0, 255).astype(np.uint8)
+        return Image.fromarray(pixels).convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
@@ -111,14 +115,6 @@ def find(path: Path) -> list[Path]:
     if not files:
         raise UserError(f"{path}: no pictures in this folder")
     return sorted(files)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return a grey image of more bits as one of 8: integers of 16 bits, floats to 1 or to 255."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    white_as_float = 1 if values.max() <= 1 else 255
-    white = 65535 if image.mode.startswith("I") else white_as_float
-    return Image.fromarray(np.clip(np.rint(values / white * 255), 0, 255).astype(np.uint8))
 
 
 def _from_array(array: NDArray[np.uint8] | Tensor) -> Image.Image:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 from PIL.Image import Image
 
 from cifar2.deployment.prediction import Answer
+from cifar2.report.plotting import png
 
 HIGHEST_COLOUR, OTHER_COLOUR = "#d55e00", "#bbbbbb"
 
@@ -45,6 +45,4 @@ def contact_sheet(
         right.set(xlim=(0, 1), xticks=[], yticks=[])
         right.invert_yaxis()
         right.spines[:].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure)
