@@ -106,9 +106,9 @@ def _reach() -> str:
     from zoo.comparison import differences  # here, because a project may have no zoo
 
     names = sorted({row[side] for row in _read("zoo/pairs.csv") for side in ("a", "b")})
-    most = max(len(_runs(name)) for name in names)  # seeds; variants with fewer don't count
-    runs = {name: _runs(name) for name in names if len(_runs(name)) == most}
-    right = {name: np.array([_answers(run)[0] for run in each]) for name, each in runs.items()}
+    right = {name: np.array([_answers(run)[0] for run in _runs(name)]) for name in names}
+    most = max(map(len, right.values()))  # seeds; variants with fewer don't count
+    right = {name: each for name, each in right.items() if len(each) == most}
     rows = []
     for count in [*(count for count in (3, 5) if count < most), most]:
         few = {name: each[:count] for name, each in right.items()}

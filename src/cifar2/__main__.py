@@ -125,7 +125,9 @@ def _predict(arguments: argparse.Namespace) -> int:
     answers: list[Answer] = []
     for answer in predict(read_each(), network, description, mirror=arguments.mirror):
         if not arguments.json:
-            print(f"{names[len(answers)]:{width}}  {_in_a_line(answer)}")
+            ranked = sorted(answer.probabilities.items(), key=lambda each: -each[1])[:IN_A_LINE]
+            line = "  ".join(f"{label} {probability:.4f}" for label, probability in ranked)
+            print(f"{names[len(answers)]:{width}}  {line}")
         answers.append(answer)
     if arguments.json:
         objects = []
@@ -158,11 +160,6 @@ def _standard_input() -> BinaryIO:
     content = io.BytesIO(sys.stdin.buffer.read())
     content.name = str(STANDARD_INPUT)
     return content
-
-
-def _in_a_line(answer: Answer) -> str:
-    ranked = sorted(answer.probabilities.items(), key=lambda each: -each[1])
-    return "  ".join(f"{label} {probability:.4f}" for label, probability in ranked[:IN_A_LINE])
 
 
 if __name__ == "__main__":

@@ -13,14 +13,8 @@ ADDRESS = re.compile(r"file://\S*(?=/dvc_plots/)")
 
 
 class Block(NamedTuple):
-    """A block of a page.
-
-    mark: the comment before it, or "".
-    kind: "console" or "python".
-    """
-
-    mark: str
-    kind: str
+    mark: str  # the comment before it, or ""
+    kind: str  # "console" or "python"
     text: str
     line: int
 

@@ -29,46 +29,26 @@ def test_stand_in_is_drawn_if_it_is_wanted_or_loudly_without_a_network(
     monkeypatch.setattr(synthetic, "VAL_PER_CLASS", 1)
     download_stage.main(write(tmp_path / "params.yaml", data__source=source), tmp_path / "raw")
     assert os.listdir(tmp_path / "raw") == ["synthetic.npz"]
-    if source == "synthetic":
-        assert caplog.text == ""
-    else:
-        assert (
-            "none of the 5 mirrors can be reached; set CIFAR10_URL to a copy, or run with -S "
-            in (caplog.text)
-        )
-        assert "THIS RUN USES THE SYNTHETIC STAND-IN, NOT CIFAR-10" in caplog.text
-        assert "`dvc repro -f download`" in caplog.text
+    assert ("THIS RUN USES THE SYNTHETIC STAND-IN" in caplog.text) == (source == "auto")
 
 
 @pytest.mark.parametrize(
     ("source", "url", "message"),
     [
-        (
-            "cifar10",
-            "",
-            "CIFAR-10: none of the 5 mirrors can be reached; "
-            "set CIFAR10_URL to a copy, or run with -S data.source=synthetic",
-        ),
-        (
-            "auto",
-            "/nothing/here",
-            "CIFAR10_URL: /nothing/here: no such file: /nothing/here; set it to an http(s) or file"
-            " URL or a path, of cifar-10-python.tar.gz or of the folder in it, or unset it to try"
-            " the mirrors",
-        ),
+        ("cifar10", "", "^CIFAR-10: none of the 5 mirrors can be reached; set CIFAR10_URL to a"),
+        ("auto", "/nothing", "^CIFAR10_URL: /nothing: no such file: /nothing; set it to an http"),
     ],
 )
 def test_cifar10_that_was_asked_for_is_not_replaced_by_the_stand_in(
     source: str, url: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CIFAR10_URL", url)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=message):
         download_stage.main(write(tmp_path / "params.yaml", data__source=source), tmp_path / "raw")
-    assert str(caught.value) == message
     assert os.listdir(tmp_path) == ["params.yaml"]
 
 
-@pytest.mark.parametrize("case", ["usual cache", "moved cache", "no DVC", "address"])
+@pytest.mark.parametrize("case", ["moved cache", "no DVC", "address"])
 def test_former_download_is_looked_for_in_the_cache_of_the_main_repository(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,9 +65,7 @@ def test_former_download_is_looked_for_in_the_cache_of_the_main_repository(
         main.mkdir()
         run("dvc", "init", "--quiet", "--no-scm", cwd=main)
         monkeypatch.setenv("DVC_ROOT", str(main))
-        cache = main / ".dvc/cache/files/md5"
-        if case == "moved cache":
-            run("dvc", "cache", "dir", "--local", tmp_path / "shared", cwd=main)
-            cache = tmp_path / "shared/files/md5"
+        run("dvc", "cache", "dir", "--local", tmp_path / "shared", cwd=main)
+        cache = tmp_path / "shared/files/md5"
     download_stage.main(write(tmp_path / "params.yaml"), tmp_path / "raw")
     assert asked == [tmp_path / "raw", address, cache]

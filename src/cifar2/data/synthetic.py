@@ -46,7 +46,7 @@ _GROUNDS = {"airplane": (0.50, 0.80, 0.90), "bird": (0.15, 0.30, 0.45)}
 
 def write(path: Path) -> None:
     """Draw both sets and write them to one .npz file (37 MB; takes a few seconds)."""
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, Any] = {}
     for name, count, seed in (("train", TRAIN_PER_CLASS, SEED), ("val", VAL_PER_CLASS, SEED + 1)):
         arrays[f"{name}_images"], arrays[f"{name}_labels"] = draw(count, seed)
     buffer = io.BytesIO()

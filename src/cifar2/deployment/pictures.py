@@ -72,8 +72,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         # More than 8 bits, grey. White is 65535 in integers; in floats 1, or 255 if any is above 1.
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        white = 65535 if image.mode.startswith("I") else 1 if values.max() <= 1 else 255
-        pixels = np.clip(np.rint(values / white * 255), 0, 255).astype(np.uint8)
+        highest = 65535 if image.mode.startswith("I") else 1 if values.max() <= 1 else 255
+        pixels = np.clip(np.rint(values / highest * 255), 0, 255).astype(np.uint8)
         return Image.fromarray(pixels).convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")

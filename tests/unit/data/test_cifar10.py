@@ -17,16 +17,6 @@ needs_cifar10 = pytest.mark.skipif(not CIFAR10_URL, reason="CIFAR10_URL is not s
 each_half = pytest.mark.parametrize("train", [True, False], ids=["train", "val"])
 
 
-class MakesAFolder:
-    """An object whose unpickling makes a folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.path),)
-
-
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "raw"
@@ -40,10 +30,18 @@ def test_md5s_are_those_that_torchvision_has() -> None:
     assert CIFAR10.base_folder == cifar10.FOLDER
 
 
+class MakesAFolder:
+    """An object whose unpickling makes a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
 @each_half
-def test_absent_or_other_files_are_named_and_never_unpickled(train: bool, tmp_path: Path) -> None:
-    with pytest.raises(MissingFile, match=f"{cifar10.FOLDER}/data_batch_1: no such file$"):
-        cifar10.read(tmp_path, train)
+def test_other_files_are_never_unpickled(train: bool, tmp_path: Path) -> None:
     (tmp_path / cifar10.FOLDER).mkdir()
     for name in cifar10.MD5:
         hostile = pickle.dumps(MakesAFolder(tmp_path / "was unpickled"))
@@ -54,10 +52,8 @@ def test_absent_or_other_files_are_named_and_never_unpickled(train: bool, tmp_pa
 
 
 @needs_cifar10
-@pytest.mark.parametrize("name", ["data_batch_2", "batches.meta"])
-def test_single_missing_or_damaged_file_is_named_and_never_unpickled(
-    name: str, raw: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", ["data_batch_1", "batches.meta"])
+def test_single_missing_or_damaged_file_is_named(name: str, raw: Path, tmp_path: Path) -> None:
     folder = tmp_path / cifar10.FOLDER
     folder.mkdir()
     for file in (raw / cifar10.FOLDER).iterdir():
@@ -65,10 +61,9 @@ def test_single_missing_or_damaged_file_is_named_and_never_unpickled(
             (folder / file.name).symlink_to(file)
     with pytest.raises(MissingFile, match=f"{cifar10.FOLDER}/{name}: no such file$"):
         cifar10.read(tmp_path, train=True)
-    (folder / name).write_bytes(pickle.dumps(MakesAFolder(tmp_path / "was unpickled")))
+    (folder / name).write_bytes(b"other")
     with pytest.raises(FileError, match=f"{cifar10.FOLDER}/{name}: not the official file$"):
         cifar10.read(tmp_path, train=False)
-    assert not (tmp_path / "was unpickled").exists()
 
 
 @needs_cifar10

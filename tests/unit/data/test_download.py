@@ -7,13 +7,11 @@ import logging
 import random
 import socket
 import tarfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from cifar2.data import cifar10, download
 from cifar2.errors import UserError
@@ -26,57 +24,45 @@ MD5 = {name: hashlib.md5(content).hexdigest() for name, content in FILES.items()
 
 
 def archive(
-    name: str = f"{FOLDER}/readme.html",
-    content: bytes = b"hi",
-    kind: bytes = tarfile.REGTYPE,
-    without: str | None = None,
-    headers: dict[str, str] | None = None,
+    last: str = f"{FOLDER}/readme.html", content: bytes = b"hi", without: str = "", **info: Any
 ) -> bytes:
     """Pack the seven files as upstream does, with one more member, or without one of the files."""
+    members = {f"{FOLDER}/{name}": FILES[name] for name in FILES if name != without}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for path, each, type_ in (
-            (FOLDER, b"", tarfile.DIRTYPE),
-            *((f"{FOLDER}/{x}", FILES[x], tarfile.REGTYPE) for x in FILES if x != without),
-            (name, content, kind),
+        for path, each, changes in (
+            (FOLDER, b"", {"type": tarfile.DIRTYPE}),
+            *((path, each, {}) for path, each in members.items()),
+            (last, content, info),
         ):
-            info = tarfile.TarInfo(path)
-            info.size, info.type = len(each), type_
-            info.pax_headers = (headers or {}) if path == name else {}
-            tar.addfile(info, io.BytesIO(each))
+            member = tarfile.TarInfo(path)
+            for key, value in {"size": len(each), **changes}.items():
+                setattr(member, key, value)
+            tar.addfile(member, io.BytesIO(each))
     return buffer.getvalue()
-
-
-def undecodable() -> bytes:
-    """Pack an archive whose compressed data becomes invalid within a file."""
-    tar = gzip.decompress(archive())
-    compressor = zlib.compressobj(wbits=31)  # with gzip's header
-    start = compressor.compress(tar[: len(tar) // 2]) + compressor.flush(zlib.Z_FULL_FLUSH)
-    return start + b"\xff" * 1000  # a block of a type that does not exist
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Expect small files instead of the real ones, and wait less."""
+    """Expect small files instead of the real ones."""
     monkeypatch.setattr(download, "MD5", MD5)
     monkeypatch.setattr(download, "MAX_SIZE", 2_000_000)
-    monkeypatch.setattr(download, "LIMIT", 0.5)
     monkeypatch.setenv("no_proxy", "*")  # a proxy can't reach the server on this machine
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Run a server, whose clock is that of `download`."""
     with serve(archive()) as running:
+        monkeypatch.setattr(download, "time", running)
         yield running
 
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Iterator[Path]:
-    """Give the folder to fetch into; check that it is whole or absent, and nothing is beside it."""
+    """Give the folder to fetch into; check that nothing is left beside it."""
     path = tmp_path / "data" / "raw"
     yield path
-    if path.exists():
-        assert is_whole(path)
     assert [child.name for child in path.parent.glob("*")] in ([], ["raw"])
 
 
@@ -110,6 +96,9 @@ def test_archive_is_downloaded_once_and_as_it_is(server: Server, raw: Path) -> N
     assert is_whole(raw)
     (headers,) = server.requests["good"]
     assert headers["Accept-Encoding"] == "identity" and "Range" not in headers
+    with pytest.raises(UserError):
+        download.fetch(raw, server.url("login_page"))
+    assert is_whole(raw)  # a failure leaves the former download
 
 
 @pytest.mark.parametrize(
@@ -134,57 +123,38 @@ def test_broken_transfer_is_continued_if_the_server_can(
     ("address", "reason"),
     [
         ("not_found", "404 Client Error: Not Found for url: "),
-        ("redirect_loop", "Exceeded 30 redirects."),
         ("hangs", "HTTPConnectionPool(host='127.0.0.1'"),
         ("breaks_off", "the transfer broke off after 0.1 MB"),
         ("promises_more", "the transfer broke off after 0.1 MB"),
+        ("endless", "it sends over 2,000,000 bytes"),
         ("login_page", "not an archive, or a damaged one (Not a gzipped file (b'<!'))"),
         ("https://", "[SSL"),  # the server has no TLS
-        ("http://", "Invalid URL 'http://'"),
         ("http://[/", ""),  # it depends on the version of urllib3
-        ("nothing/here", "no such file: /"),
         ("file:///nothing/here", "no such file: /nothing/here"),
         ("ftp://host/file", "no such file: /"),
     ],
 )
 def test_address_that_fails_is_an_error(
-    address: str, reason: str, server: Server, raw: Path
+    address: str, reason: str, server: Server, raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if address == "hangs":
+        monkeypatch.setattr(download, "LIMIT", 0.5)
     if address == "https://":
         address = server.url("good").replace("http:", "https:")
     elif address.isidentifier():
         address = server.url(address)
     assert complaint(raw, address).startswith(reason)
-    broken_off = server.requests.keys() & {"breaks_off", "promises_more", "redirect_loop"}
-    for requests in server.requests.values():
-        assert len(requests) > 1 if broken_off else len(requests) == 1
-
-
-def test_endless_transfer_is_an_error(server: Server, raw: Path) -> None:
-    server.content = bytes(4_000_000)
-    assert complaint(raw, server.url("good")) == (
-        "it sends over 2,000,000 bytes, more than CIFAR-10 has"
-    )
-
-
-def test_failure_leaves_the_former_download(server: Server, raw: Path) -> None:
-    download.fetch(raw, server.url("good"))
-    with pytest.raises(UserError):
-        download.fetch(raw, server.url("login_page"))
-    assert is_whole(raw)
+    for behaviour, requests in server.requests.items():
+        assert (len(requests) > 1) == (behaviour in ("breaks_off", "promises_more"))
 
 
 def test_slow_address_of_ones_own_is_waited_for_and_progress_is_logged(
-    server: Server,
-    raw: Path,
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
+    server: Server, raw: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     download.fetch(raw, server.url("slow"))
     assert is_whole(raw)
     assert " MB, " in caplog.text and " kB/s" in caplog.text
-    assert capsys.readouterr().err == ""  # the bar is for a terminal
 
 
 # The archive's content.
@@ -200,22 +170,12 @@ SPARSE = {"GNU.sparse.map": "0,1", "GNU.sparse.size": "9" * 15}  # few bytes, an
         (archive(TEST_BATCH, b"x", without="test_batch"), "test_batch has the MD5 9dd"),
         (archive(without="data_batch_3"), "the archive lacks data_batch_3"),
         (archive("../evil"), "unexpected member '../evil' in the archive"),
-        (archive("/etc/evil"), "unexpected member '/etc/evil'"),
-        (archive(f"{FOLDER}/more"), f"unexpected member '{FOLDER}/more'"),
         (archive(TEST_BATCH), f"unexpected member '{TEST_BATCH}'"),  # for the second time
-        (archive("link", kind=tarfile.SYMTYPE), "unexpected member 'link'"),
-        (archive("device", kind=tarfile.CHRTYPE), "unexpected member 'device'"),
-        (
-            archive(TEST_BATCH, b"", tarfile.SYMTYPE, "test_batch"),
-            f"unexpected member '{TEST_BATCH}",
-        ),
-        (
-            archive(TEST_BATCH, without="test_batch", headers=SPARSE),
-            f"unexpected member '{TEST_BATCH}'",
-        ),
+        (archive(TEST_BATCH, b"", "test_batch", type=tarfile.SYMTYPE), "unexpected member"),
+        (archive(TEST_BATCH, without="test_batch", pax_headers=SPARSE), "unexpected member"),
         (archive(content=bytes(3_000_000)), "it unpacks to over 2,000,000 bytes, more than CIFAR"),
         (archive()[:-1000], "not an archive, or a damaged one (Compressed file ended"),
-        (undecodable(), "not an archive, or a damaged one (Error -3 while decompressing data"),
+        (archive()[:10] + b"\xff", "not an archive, or a damaged one (Error -3 while decompress"),
         (gzip.compress(archive()), "not an archive, or a damaged one ("),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -227,20 +187,6 @@ def test_archive_with_other_content_is_an_error(
     assert complaint(raw, str(tmp_path / "archive")).startswith(reason)
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    pack=st.sampled_from([bytes, b"\x1f\x8b\x08\x00".__add__, gzip.compress]),
-    content=st.binary(max_size=600),
-)
-def test_archive_of_any_bytes_is_a_user_error(
-    pack: Callable[[bytes], bytes], content: bytes, raw: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "archive").write_bytes(pack(content))
-    complaint(raw, str(tmp_path / "archive"))
-
-
 # The mirrors.
 
 
@@ -249,7 +195,6 @@ def test_first_good_mirror_is_taken_and_what_the_others_lack_is_logged(
 ) -> None:
     reasons = {
         nowhere(): "HTTPConnection(host='127.0.0.1', port=",
-        "http://no-such-host.invalid/x": "HTTPConnection(host='no-such-host.invalid', port=80): Fa",
         server.url("not_found"): "404 Client Error: Not Found",
         server.url("login_page"): "not an archive",
         server.url("breaks_off"): "the transfer broke off after 0.1 MB",
@@ -276,23 +221,16 @@ def test_slow_mirrors_are_tried_again_with_more_patience_after_the_others(
     assert [len(server.requests[mirror]) for mirror in mirrors] == [2, 2, 1]
 
 
-def test_no_network_where_no_mirror_can_be_reached(
-    raw: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "MIRRORS", [nowhere(), nowhere()])
-    with pytest.raises(download.NoNetwork, match=r"none of the 2 mirrors can be reached$"):
-        download.fetch(raw)
-
-
-@pytest.mark.parametrize("behaviour", ["login_page", "breaks_off_and_vanishes"])
-def test_mirror_that_was_reached_is_another_error_than_no_network(
+@pytest.mark.parametrize("behaviour", ["", "login_page", "breaks_off_and_vanishes"])
+def test_no_network_means_that_no_mirror_can_be_reached(
     behaviour: str, server: Server, raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stand-in may replace CIFAR-10 only where there is no network."""
-    monkeypatch.setattr(download, "MIRRORS", [nowhere(), server.url(behaviour)])
-    with pytest.raises(UserError, match="no mirror sent the right bytes") as caught:
+    other = server.url(behaviour) if behaviour else nowhere()
+    monkeypatch.setattr(download, "MIRRORS", [nowhere(), other])
+    with pytest.raises(UserError) as caught:
         download.fetch(raw)
-    assert not isinstance(caught.value, download.NoNetwork)
+    assert isinstance(caught.value, download.NoNetwork) == (not behaviour)
 
 
 # Local copies.
@@ -317,15 +255,12 @@ def test_local_copy_is_taken_and_left_as_it_is(
     form: str, raw: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(copy))
-    monkeypatch.setattr(download, "MIRRORS", [nowhere()])
+    monkeypatch.setattr(download, "MIRRORS", [])
     before = contents(copy)
-    if form == "store":
-        download.fetch(raw, store=copy / "store")
-    else:
-        others = {"file URL": (copy / "cifar.tar.gz").as_uri(), "home": "~/cifar.tar.gz"}
-        download.fetch(raw, others.get(form, str(copy / form)))
-    assert is_whole(raw)
-    assert contents(copy) == before
+    archive = {"file URL": (copy / "cifar.tar.gz").as_uri(), "home": "~/cifar.tar.gz"}
+    address = None if form == "store" else archive.get(form, str(copy / form))
+    download.fetch(raw, address, copy / "store")
+    assert is_whole(raw) and contents(copy) == before
 
 
 @pytest.mark.parametrize("damaged", [True, False], ids=["damaged", "incomplete"])
@@ -340,8 +275,3 @@ def test_copy_without_all_files_undamaged_is_not_used(
     assert complaint(raw, str(copy)).startswith(reason)
     with pytest.raises(download.NoNetwork):
         download.fetch(raw, store=copy / "store")
-
-
-def test_address_comes_before_the_store(raw: Path, copy: Path) -> None:
-    with pytest.raises(UserError, match=r"^/nothing/here: no such file"):
-        download.fetch(raw, "/nothing/here", copy / "store")
