@@ -1,9 +1,5 @@
-"""Compare the zoo's variants: means over seeds, the book's numbers, which differences are real.
+"""Compare the zoo's variants over seeds and with the book; write a model card of each."""
 
-And describe each variant in a model card.
-"""
-
-import json
 from pathlib import Path
 
 from cifar2 import files
@@ -44,30 +40,31 @@ def main(
 
     content = variants.load(zoo)
     compared = summary.finished_runs(settings, runs, content.compared())
-    others = summary.finished_runs(settings, runs, content.not_compared())
+    other = dict.fromkeys(content.ten_classes.variants, content.ten_classes.seeds)
+    every = compared | summary.finished_runs(settings, runs, other)
     data = summary.describe_data(compared)
-    book = {} if summary.has_holdout(compared) else content.book
+    # The book's val is not train images that were set apart.
+    apart = any(run.settings.data.holdout for seeds in compared.values() for run in seeds.values())
+    book = {} if apart else content.book
 
-    summarised = summary.summarise(compared | others)
-    as_json = json.dumps(summary.to_json(summarised), indent=2)
-    files.write(results, f"{as_json}\n".encode())
+    summarised = summary.summarise(every)
+    files.write(results, summary.to_json(summarised).encode())
     files.write(markdown, summary.format_table(summarised, book).encode())
 
     with files.folder(cards) as part:
-        for name, seeds in (compared | others).items():
-            scores = [run.accuracy for run in seeds.values()]
-            first = next(iter(seeds.values()))
+        for name, seeds in every.items():
+            scores, (first, *_) = [run.accuracy for run in seeds.values()], seeds.values()
             text = card.card(first.settings, scores, list(seeds), [])
             files.write(part / f"{name}.md", text.encode())
 
-    drawn = plotting.collect_variants(compared, book)
     title = f"Accuracy on {data}: mean over seeds, ± one standard deviation"
-    files.write(accuracy_plot, plotting.bars(drawn, title))
+    files.write(accuracy_plot, plotting.bars(compared, book, title))
     title = f"Accuracy per epoch on {data}: mean over seeds, and range"
-    files.write(curves_plot, plotting.small_multiples(drawn, title))
+    files.write(curves_plot, plotting.small_multiples(compared, title))
 
-    marks = {name: np.stack(each) for name, each in summary.mark_answers(compared).items()}
-    differences = comparison.differences(marks)
+    differences = comparison.differences(
+        {name: np.stack([run.right for run in seeds.values()]) for name, seeds in compared.items()}
+    )
     files.write(pairs, comparison.table(differences).encode())
     title = f"Val accuracy on {data}, row minus column, in percentage points;"
     title += "\nbold: the 95% interval leaves out 0, with three seeds or more each"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cifar2.report import results
+
+Answers = NDArray[np.bool_]  # whether a network was right on each image
 
 
 class Difference(NamedTuple):
@@ -26,9 +28,7 @@ class Difference(NamedTuple):
     real: bool
 
 
-def differences(
-    correct: Mapping[str, NDArray[np.bool_]], *, resamples: int = 10_000, seed: int = 0
-) -> list[Difference]:
+def differences(correct: Mapping[str, Answers], resamples: int = 10_000) -> list[Difference]:
     """Compare every pair of variants by a bootstrap over the images and the seeds.
 
     Another validation set and other trainings would give other accuracies (Bouthillier et al.,
@@ -54,9 +54,9 @@ def differences(
     Raises:
         ValueError: if the variants have different numbers of images.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     # A generator for each variant's seeds, so that one more variant leaves the others as they are.
-    own = {name: np.random.default_rng([seed, *name.encode()]) for name in correct}
+    own = {name: np.random.default_rng([0, *name.encode()]) for name in correct}
     counts = {each.shape[1] for each in correct.values()}
     if len(counts) != 1:
         raise ValueError("the variants are not on the same images")
@@ -72,26 +72,23 @@ def differences(
             # Integers up to the last step, so that equal accuracies have a difference of exactly 0.
             total = np.take_along_axis(right, drawn, axis=1).sum(axis=1)
             accuracies[name].append(total / (drawn.shape[1] * count))
-    resampled = {name: np.concatenate(each) for name, each in accuracies.items()}
-    means = {name: float(each.mean()) for name, each in correct.items()}
-    few = {name for name, each in correct.items() if len(each) < 3}
-    return _of_pairs(means, resampled, few)
+    return _of_pairs(correct, {name: np.concatenate(each) for name, each in accuracies.items()})
 
 
 def _of_pairs(
-    means: Mapping[str, float], resampled: Mapping[str, NDArray[np.float64]], few: Set[str]
+    correct: Mapping[str, Answers | Sequence[Answers]], resampled: Mapping[str, NDArray[np.float64]]
 ) -> list[Difference]:
-    """Return the difference of each pair; none is real with one of `few`."""
+    means = {name: float(np.concatenate(list(each)).mean()) for name, each in correct.items()}
     result = []
-    for a, b in combinations(means, 2):
+    for a, b in combinations(correct, 2):
         low, high = np.quantile(resampled[a] - resampled[b], [0.025, 0.975])
-        real = (low > 0 or high < 0) and not {a, b} & few
+        real = (low > 0 or high < 0) and min(len(correct[a]), len(correct[b])) >= 3
         result.append(Difference(a, b, means[a] - means[b], float(low), float(high), bool(real)))
     return result
 
 
 def differences_on_folds(
-    correct: Mapping[str, Sequence[NDArray[np.bool_]]], *, resamples: int = 10_000, seed: int = 0
+    correct: Mapping[str, Sequence[Answers]], resamples: int = 10_000
 ) -> list[Difference]:
     """Compare every pair of settings by a bootstrap over folds and the images in them.
 
@@ -113,7 +110,7 @@ def differences_on_folds(
     Raises:
         ValueError: if the settings have different folds.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     sizes = {tuple(len(fold) for fold in folds) for folds in correct.values()}
     if len(sizes) != 1:
         raise ValueError("the settings are not on the same folds")
@@ -132,17 +129,10 @@ def differences_on_folds(
         name: np.take_along_axis(each, drawn, axis=1).sum(axis=1) / total
         for name, each in right.items()
     }
-    return _of_pairs(
-        {name: float(np.concatenate(folds).mean()) for name, folds in correct.items()},
-        resampled,
-        few=set(correct) if len(counts) < 3 else set(),
-    )
+    return _of_pairs(correct, resampled)
 
 
 def table(differences: Sequence[Difference]) -> str:
     """Return the differences as CSV, to five decimals."""
-    rows = [
-        [each.a, each.b, *(f"{value:.5f}" for value in each[2:5]), str(each.real).lower()]
-        for each in differences
-    ]
+    rows = [[d.a, d.b, *(f"{v:.5f}" for v in d[2:5]), str(d.real).lower()] for d in differences]
     return results.table(["a", "b", "difference", "low", "high", "real"], rows)

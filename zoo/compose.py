@@ -12,6 +12,7 @@ a result as `made_by`, says which settings and code made that result.
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -33,39 +34,34 @@ def main(settings: Path, zoo: Path, pipeline: Path, runs: Path) -> None:
     code_of_training = stages["train"]["deps"]
     code_of_both = dict.fromkeys([*code_of_training, *stages["evaluate"]["deps"]])
 
-    of_data: dict[str, dict[str, object]] = {
-        "ten_classes": {"classes": content.ten_classes.classes}
-    }
+    images: dict[str, dict[str, Any]] = {"ten_classes": {"classes": content.ten_classes.classes}}
     for seed in content.trials.seeds:
-        of_data[f"trials-{seed}"] = {"holdout": content.trials.holdout, "fold": seed - 1}
+        images[f"trials-{seed}"] = {"holdout": content.trials.holdout, "fold": seed - 1}
     with files.folder(runs) as part:
-        for name, changes in of_data.items():
+        for name, changes in images.items():
             data = defaults.data.model_copy(update=changes)
             needed = params.of_training(defaults).model_copy(update={"data": data})
             write(part / f"{name}.yaml", needed)
         for name, run in variants.runs(content, defaults, str(zoo)):
             to_train = params.of_training(run)
-            images = run.data.model_dump(include={"classes", "holdout", "fold"})
-            data = to_train.data.model_copy(update=images)
-            evaluation = run.evaluation
-            if not run.data.holdout:  # then there are no test images
-                evaluation = evaluation.model_copy(update={"test": True})
+            data = run.data.model_copy(update={"source": to_train.data.source})
+            # Without a holdout there are no test images.
+            test = run.evaluation.test or not run.data.holdout
+            evaluation = run.evaluation.model_copy(update={"test": test})
             to_evaluate = to_train.model_copy(update={"data": data, "evaluation": evaluation})
-            for stage, needed, code in (
-                ("train", to_train, code_of_training),
-                ("evaluate", to_evaluate, code_of_both),
-            ):
-                comment = checksums(pipeline.parent, code, run.model.name)
-                write(part / stage / f"{name}.yaml", needed, comment)
+            code = checksums(pipeline.parent, code_of_training, run.model.name)
+            write(part / "train" / f"{name}.yaml", to_train, code)
+            code = checksums(pipeline.parent, code_of_both, run.model.name)
+            write(part / "evaluate" / f"{name}.yaml", to_evaluate, code)
 
 
 def checksums(root: Path, deps: Iterable[str], model: str) -> str:
     """Return a comment with the MD5 of each file of code among `deps`, as `dvc.yaml` names them."""
     lines = []
     for dep in deps:
-        path = root / dep.replace("${model.name}", model)
         if not dep.startswith(("src/", "stages/")):
             continue
+        path = root / dep.replace("${model.name}", model)
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             text = file.read_text(encoding="utf-8").encode()  # the same with CRLF
             digest = hashlib.md5(text, usedforsecurity=False).hexdigest()

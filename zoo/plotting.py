@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -18,68 +19,32 @@ if TYPE_CHECKING:
     from zoo.variants import Accuracies
 
 
-class Variant(NamedTuple):
-    """The accuracies of a variant's seeds.
-
-    train, val: of each seed's trained network.
-    curves: train (running) and val accuracy of each seed per epoch, [2, seeds, epochs].
-    book: those that the book prints, train and val; None if it has none.
-    """
-
-    name: str
-    train: Sequence[float]
-    val: Sequence[float]
-    curves: NDArray[np.float64]
-    book: tuple[float, float] | None
-
-
-def collect_variants(runs: Runs, book: Mapping[str, Accuracies]) -> list[Variant]:
-    """Return what `bars` and `small_multiples` draw of the variants' runs."""
-    return [
-        Variant(
-            name,
-            [run.accuracy.train.accuracy for run in seeds.values()],
-            [run.accuracy.val.accuracy for run in seeds.values()],
-            np.array(
-                [
-                    [run.series[quantity] for run in seeds.values()]
-                    for quantity in ("train_accuracy", "val_accuracy")
-                ]
-            ),
-            (book[name].train, book[name].val) if name in book else None,
-        )
-        for name, seeds in runs.items()
-    ]
-
-
-def bars(variants: Sequence[Variant], title: str) -> bytes:
+def bars(runs: Runs, book: Mapping[str, Accuracies], title: str) -> bytes:
     """Draw the mean accuracies with their standard deviations, and the book's; return the PNG."""
     figure = Figure(figsize=(10, 5), dpi=100, layout="constrained")
     axes = figure.subplots()
-    sets = (("train", TRAIN_COLOUR, -0.2), ("val", VAL_COLOUR, 0.2))
     lowest = 1.0
-    for position, (name, colour, offset) in enumerate(sets):
-        values = [np.asarray(getattr(variant, name)) for variant in variants]
-        places = np.arange(len(variants)) + offset
-        means = np.array([each.mean() for each in values])
-        spreads = np.array([each.std(ddof=1) if len(each) > 1 else 0.0 for each in values])
-        axes.bar(places, means, 0.38, yerr=spreads, capsize=3, color=colour, alpha=0.8, label=name)
-        for place, mean in zip(places, means, strict=True):
-            text = f"{mean:.3f}"
+    for part, colour, offset in (("train", TRAIN_COLOUR, -0.2), ("val", VAL_COLOUR, 0.2)):
+        values = [
+            [getattr(run.accuracy, part).accuracy for run in seeds.values()]
+            for seeds in runs.values()
+        ]
+        places = dict(zip(runs, np.arange(len(runs)) + offset, strict=True))
+        means = np.array([np.mean(each) for each in values])
+        spreads = np.array([np.std(each, ddof=1) if len(each) > 1 else 0.0 for each in values])
+        where = list(places.values())
+        axes.bar(where, means, 0.38, yerr=spreads, capsize=3, color=colour, alpha=0.8, label=part)
+        for place, mean in zip(where, means, strict=True):
             axes.annotate(
-                text, (place, 0), (0, 4), xycoords=("data", "axes fraction"), rotation=90,
+                f"{mean:.3f}", (place, 0), (0, 4), xycoords=("data", "axes fraction"), rotation=90,
                 textcoords="offset points", ha="center", va="bottom", color="white", fontsize=8,
             )  # fmt: skip
-        book = [
-            (place, variant.book[position])
-            for place, variant in zip(places, variants, strict=True)
-            if variant.book
-        ]
-        label = "the book's, one run each" if name == "val" else None
-        if book:
-            axes.plot(*zip(*book, strict=True), "kD", markersize=5, label=label)
-        lowest = min(lowest, *(means - spreads), *(value for _, value in book))
-    axes.set_xticks(range(len(variants)), [v.name for v in variants], rotation=30, ha="right")
+        printed = [(places[name], getattr(book[name], part)) for name in runs if name in book]
+        label = "the book's, one run each" if part == "val" else None
+        if printed:
+            axes.plot(*zip(*printed, strict=True), "kD", markersize=5, label=label)
+        lowest = min(lowest, *(means - spreads), *(value for _, value in printed))
+    axes.set_xticks(range(len(runs)), list(runs), rotation=30, ha="right")
     bottom = np.floor(20 * lowest - 1) / 20
     axes.set(title=title, ylabel=f"accuracy, from {bottom:.2f} up", ylim=(bottom, 1.005))
     axes.grid(axis="y", alpha=0.3)
@@ -88,32 +53,31 @@ def bars(variants: Sequence[Variant], title: str) -> bytes:
     return png(figure)
 
 
-def small_multiples(variants: Sequence[Variant], title: str) -> bytes:
+def small_multiples(runs: Runs, title: str) -> bytes:
     """Draw each variant's accuracy per epoch: the seeds' mean and range; return the PNG."""
-    rows = -(-len(variants) // 4)
+    rows = -(-len(runs) // 4)
     figure = Figure(figsize=(10, 0.6 + 2.2 * rows), dpi=100, layout="constrained")
     figure.suptitle(title)
     grid = figure.subplots(rows, 4, squeeze=False, sharey=True)
+    lowest = 0.7
+    for axes, (name, seeds) in zip(grid.flat, runs.items(), strict=False):
+        for label, colour in (("train (running)", TRAIN_COLOUR), ("val", VAL_COLOUR)):
+            quantity = f"{label.partition(' ')[0]}_accuracy"
+            values = np.array([run.series[quantity] for run in seeds.values()])  # [seeds, epochs]
+            epochs = np.arange(1, values.shape[1] + 1)
+            axes.plot(epochs, values.mean(axis=0), color=colour, linewidth=1.2, label=label)
+            low, high = values.min(axis=0), values.max(axis=0)
+            axes.fill_between(epochs, low, high, color=colour, alpha=0.3)
+            lowest = min(lowest, np.floor(10 * low[len(low) // 2 :].min()) / 10)
+        axes.set_title(f"{name}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}", fontsize=9)
+        locator = MaxNLocator(4, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+        axes.xaxis.set_major_locator(locator)
+        axes.grid(alpha=0.3)
     # The axis begins where the second half of the epochs needs it: the low values of the first
     # epochs would hide the differences.
-    later = min(variant.curves[:, :, variant.curves.shape[2] // 2 :].min() for variant in variants)
-    lowest = min(0.7, np.floor(10 * later) / 10)
-    for axes in grid.flat[len(variants) :]:
+    grid[0, 0].set_ylim(lowest, 1.0)
+    for axes in grid.flat[len(runs) :]:
         axes.axis("off")
-    for axes, variant in zip(grid.flat, variants, strict=False):
-        epochs = np.arange(1, variant.curves.shape[2] + 1)
-        for label, colour, seeds in zip(
-            ("train (running)", "val"), (TRAIN_COLOUR, VAL_COLOUR), variant.curves, strict=True
-        ):
-            axes.plot(epochs, seeds.mean(axis=0), color=colour, linewidth=1.2, label=label)
-            axes.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.3)
-        count = len(variant.val)
-        axes.set_title(f"{variant.name}, {count} seed{'s' if count > 1 else ''}", fontsize=9)
-        axes.set_ylim(lowest, 1.0)
-        axes.xaxis.set_major_locator(
-            MaxNLocator(4, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
-        )
-        axes.grid(alpha=0.3)
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy")
     figure.supxlabel("epoch")
@@ -142,10 +106,9 @@ def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: s
         )  # fmt: skip
     if cells:
         limit = 1.5 * max((abs(difference) for difference, real in cells if real), default=1.0)
+        colours = Normalize(-limit, limit)
         extent = (-0.5, size - 1.5, size - 0.5, 0.5)
-        axes.imshow(
-            values[1:, :-1], cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto", extent=extent
-        )
+        axes.imshow(values[1:, :-1], cmap="PuOr", norm=colours, aspect="auto", extent=extent)
     else:  # a single variant
         axes.axis("off")
     axes.set_xticks(range(size - 1), names[:-1], rotation=40, ha="right")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,15 +21,17 @@ from zoo.variants import Accuracies
 
 
 class Run(NamedTuple):
-    """The results of a run: its settings, its values per epoch, its scores, its predictions on val.
-
-    series: by quantity, as `series.read` returns them.
-    """
+    """The results of a run; series: by quantity, as `series.read` returns them."""
 
     settings: params.Params
     series: dict[str, list[float]]
     accuracy: Accuracy
     predictions: list[Prediction]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each answer is right, [val images]."""
+        return np.array([each.predicted == each.actual for each in self.predictions])
 
 
 Runs = dict[str, dict[int, Run]]  # by variant and seed
@@ -40,6 +43,9 @@ class Spread(BaseModel):
     mean: float
     std: float | None  # None for a single seed
     seeds: list[float]
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f}" + ("" if self.std is None else f" ± {self.std:.4f}")
 
 
 class Result(BaseModel):
@@ -56,11 +62,8 @@ def finished_runs(settings: Path, runs: Path, seeds: Mapping[str, Sequence[int]]
     """Read the runs of each variant that are trained to their last epoch and evaluated.
 
     The results of a run that failed, or that is under way, may be of former settings or code. They
-    are left out, and so is a variant without a finished run.
-
-    Args:
-        settings: the folder of each run's settings, `baseline-1.yaml` and so on.
-        runs: the folder of each run's results.
+    are left out, and so is a variant without a finished run. `settings` and `runs` are the folders
+    of each run's settings, `baseline-1.yaml` and so on, and of each run's results.
 
     Raises:
         FileError: if a result is damaged.
@@ -96,45 +99,35 @@ def describe_data(runs: Runs) -> str:
     Raises:
         UserError: if there is no run, or they are not all on the same images.
     """
-    first: Run | None = None
-    for variant, seeds in runs.items():
-        for seed, run in seeds.items():
-            first = first or run
-            if _images(run) != _images(first):
-                name = f"{variant}-{seed}"
-                raise UserError(f"{name} was evaluated on different images from the other runs")
-    if first is None:
+    every = [(f"{name}-{seed}", run) for name in runs for seed, run in runs[name].items()]
+    if not every:
         raise UserError("no run is finished yet")
-    words = f"{first.accuracy.dataset} ({', '.join(first.accuracy.classes)})"
-    data = first.settings.data
+    images = [(run.accuracy.dataset, [each.actual for each in run.predictions]) for _, run in every]
+    for (name, _), others in zip(every, images, strict=True):
+        if others != images[0]:
+            raise UserError(f"{name} was evaluated on different images from the other runs")
+    accuracy, data = every[0][1].accuracy, every[0][1].settings.data
+    words = f"{accuracy.dataset} ({', '.join(accuracy.classes)})"
     return words + (f", fold {data.fold} of {data.holdout:g} as val" if data.holdout else "")
-
-
-def has_holdout(runs: Runs) -> bool:
-    """Tell whether val is train images that were set apart, so that the book's val is another."""
-    return any(run.settings.data.holdout > 0 for seeds in runs.values() for run in seeds.values())
-
-
-def _images(run: Run) -> tuple[str, list[str]]:
-    return run.accuracy.dataset, [each.actual for each in run.predictions]
 
 
 def summarise(runs: Runs) -> dict[str, Result]:
     """Return the summary of each variant's seeds."""
-    return {variant: _summarise(list(seeds.values())) for variant, seeds in runs.items()}
-
-
-def _summarise(seeds: list[Run]) -> Result:
-    settings, classes = seeds[0].settings, len(seeds[0].accuracy.classes)
-    network = models.get_model(settings.model.name, classes, **settings.model.config())
-    tested = [run.accuracy.test.accuracy for run in seeds if run.accuracy.test]
-    return Result(
-        train=_spread([run.accuracy.train.accuracy for run in seeds]),
-        val=_spread([run.accuracy.val.accuracy for run in seeds]),
-        test=_spread(tested) if tested else None,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        epochs=settings.train.epochs,
-    )
+    summary = {}
+    for variant, seeds in runs.items():
+        scores = [run.accuracy for run in seeds.values()]
+        settings = next(iter(seeds.values())).settings
+        config = settings.model.config()
+        network = models.get_model(settings.model.name, len(scores[0].classes), **config)
+        tested = [each.test.accuracy for each in scores if each.test]
+        summary[variant] = Result(
+            train=_spread([each.train.accuracy for each in scores]),
+            val=_spread([each.val.accuracy for each in scores]),
+            test=_spread(tested) if tested else None,
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            epochs=settings.train.epochs,
+        )
+    return summary
 
 
 def _spread(accuracies: list[float]) -> Spread:
@@ -142,23 +135,11 @@ def _spread(accuracies: list[float]) -> Spread:
     return Spread(mean=round(statistics.mean(accuracies), 6), std=std, seeds=accuracies)
 
 
-def to_json(summary: Mapping[str, Result]) -> dict[str, object]:
-    """Return the results as plain containers; without test where there is none."""
-    return {
-        name: each.model_dump(exclude=set() if each.test else {"test"})
-        for name, each in summary.items()
-    }
-
-
-def mark_answers(runs: Runs) -> dict[str, list[NDArray[np.bool_]]]:
-    """Return, for each variant and seed, whether each answer is right: bool [images]."""
-    return {
-        variant: [
-            np.array([each.predicted == each.actual for each in run.predictions])
-            for run in seeds.values()
-        ]
-        for variant, seeds in runs.items()
-    }
+def to_json(summary: Mapping[str, Result]) -> str:
+    """Return the results as JSON; without test where there is none."""
+    none = {"test"}
+    content = {k: v.model_dump(exclude=None if v.test else none) for k, v in summary.items()}
+    return json.dumps(content, indent=2) + "\n"
 
 
 def format_table(summary: Mapping[str, Result], book: Mapping[str, Accuracies]) -> str:
@@ -171,19 +152,11 @@ def format_table(summary: Mapping[str, Result], book: Mapping[str, Accuracies]) 
         f"|---|---:|---:|---:|{'---:|' * len(parts)}---:|",
     ]
     for name, result in summary.items():
-        cells = [f"`{name}`", f"{result.parameters:,}", str(result.epochs)]
-        cells.append(str(len(result.val.seeds)))
-        cells += [_format_spread(getattr(result, part)) for part in parts]
-        printed = book.get(name)
-        cells.append(f"{printed.train:.2f}, {printed.val:.2f}" if printed else "")
-        lines.append(f"| {' | '.join(cells)} |")
+        cells = [f"`{name}`", f"{result.parameters:,}", result.epochs, len(result.val.seeds)]
+        cells += [getattr(result, part) or "" for part in parts]
+        cells.append(f"{book[name].train:.2f}, {book[name].val:.2f}" if name in book else "")
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
-
-
-def _format_spread(spread: Spread | None) -> str:
-    if spread is None:
-        return ""
-    return f"{spread.mean:.4f}" + ("" if spread.std is None else f" ± {spread.std:.4f}")
 
 
 def format_trials(trials: Runs) -> str:

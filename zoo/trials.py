@@ -27,6 +27,6 @@ def main(zoo: Path, settings: Path, runs: Path, results: Path, pairs: Path) -> N
             summary.describe_data({name: {seed: folds[seed]} for name, folds in whole.items()})
 
     files.write(results, summary.format_trials(whole).encode())
-    marks = summary.mark_answers(whole)
-    differences = comparison.differences_on_folds(marks) if marks else []
+    right = {name: [run.right for run in folds.values()] for name, folds in whole.items()}
+    differences = comparison.differences_on_folds(right) if right else []
     files.write(pairs, comparison.table(differences).encode())

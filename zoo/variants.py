@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -36,17 +36,7 @@ class Accuracies(Group):
 
 
 class Zoo(Group):
-    """What `zoo/params.yaml` holds.
-
-    common: settings of all runs.
-    quick, middle, slow: variants on the main pipeline's data; compared with each other.
-    ten_classes: variants on other classes, so in no comparison.
-    trials: settings that are compared with each other, on train images that are set apart; the run
-        of a seed has fold seed - 1 of the holdout.
-    asked_about_others: runs whose networks are asked about images of the classes that they do not
-        know.
-    book: accuracies that the book prints.
-    """
+    """What `zoo/params.yaml` holds; its comments describe each group."""
 
     common: Differences
     quick: Variants
@@ -66,8 +56,7 @@ class Zoo(Group):
         runs = [f"{name}-{seed}" for name, seeds in self.compared().items() for seed in seeds]
         for name in self.asked_about_others:
             if name not in runs:
-                hint = params.did_you_mean(name, runs)
-                hint += " names are like baseline-1"
+                hint = f"{params.did_you_mean(name, runs)} names are like baseline-1"
                 raise ValueError(f"asked_about_others: {name!r}: unknown run;{hint}")
         last = params.folds(self.trials.holdout)
         for seed in self.trials.seeds:
@@ -84,10 +73,6 @@ class Zoo(Group):
         groups = (self.quick, self.middle, self.slow)
         return {name: group.seeds for group in groups for name in group.variants}
 
-    def not_compared(self) -> dict[str, list[int]]:
-        """Return the variants on other images, with their seeds."""
-        return {name: self.ten_classes.seeds for name in self.ten_classes.variants}
-
 
 class Run(NamedTuple):
     """One training of the zoo; `name` is that of its variant, a hyphen, and its seed."""
@@ -97,11 +82,7 @@ class Run(NamedTuple):
 
 
 def load(path: Path) -> Zoo:
-    """Read and check the zoo's settings.
-
-    Raises:
-        UserError: naming what is wrong, as `params.load` does.
-    """
+    """Read and check the zoo's settings; raise a UserError as `params.load` does."""
     return params.validate(Zoo, params.read_yaml(path), str(path))
 
 
@@ -123,14 +104,8 @@ def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[Run]:
                 if isinstance(group, Trials):
                     own["data"] = {"holdout": group.holdout, "fold": seed - 1}
                     own["evaluation"] = {"test": False}
-                merged = _merge(defaults.model_dump(), zoo.common, differences, own)
+                merged: Differences = defaults.model_dump()
+                for settings in (zoo.common, differences, own):
+                    for name, values in settings.items():
+                        merged[name] = merged.get(name, {}) | values
                 yield Run(f"{variant}-{seed}", params.validate(Params, merged, place))
-
-
-def _merge(*each: Mapping[str, Mapping[str, Any]]) -> Differences:
-    """Return settings in which the keys of later ones replace those of earlier ones."""
-    merged: Differences = {}
-    for settings in each:
-        for group, values in settings.items():
-            merged[group] = merged.get(group, {}) | dict(values)
-    return merged
