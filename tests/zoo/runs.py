@@ -10,15 +10,16 @@ from cifar2.report.results import Accuracy, ClassScores, Prediction, Scores
 from cifar2.report.series import QUANTITIES
 from tests.conftest import write
 
-EPOCHS = 2
 CLASSES = ("airplane", "bird")
 
 
-def some_accuracy(value: float, classes: Sequence[str] = CLASSES, **changes: Any) -> Accuracy:
-    """Return scores whose accuracies are all `value`, and whose losses are 1."""
+def some_accuracy(
+    value: float, classes: Sequence[str] = CLASSES, train: float | None = None, **changes: Any
+) -> Accuracy:
+    """Return scores whose accuracies are all `value`, but for `train`, and whose losses are 1."""
     val = ClassScores(accuracy=value, loss=1, per_class=dict.fromkeys(classes, value))
-    train = Scores(accuracy=value, loss=1)
-    usual: dict[str, Any] = {"dataset": "cifar10", "model": "net", "train": train, "val": val}
+    of_train = Scores(accuracy=value if train is None else train, loss=1)
+    usual: dict[str, Any] = {"dataset": "cifar10", "model": "net", "train": of_train, "val": val}
     return Accuracy(**usual | changes)
 
 
@@ -36,35 +37,28 @@ def write_run(
     name: str,
     right: int = 9,
     *,
-    epochs: int = EPOCHS,
+    epochs: int = 2,
     dataset: str = "cifar10",
     classes: Sequence[str] = CLASSES,
     **settings: Any,
 ) -> Path:
-    """Write the settings and the results of a run; return the folder of its results.
+    """Write the settings, of two epochs, and the results of a run; return those' folder.
 
     Args:
         right: how many of the ten images it answers right.
-        epochs: how many are in its series; its settings have EPOCHS.
+        epochs: how many are in its series.
     """
-    folder = zoo / "runs" / name
-    settings_file = zoo / "settings/evaluate" / f"{name}.yaml"
+    folder, settings_file = zoo / "runs" / name, zoo / "settings/evaluate" / f"{name}.yaml"
     settings_file.parent.mkdir(parents=True, exist_ok=True)
-    write(settings_file, **{"model__name": "net", "train__epochs": EPOCHS} | settings)
+    write(settings_file, **{"model__name": "net", "train__epochs": 2} | settings)
     scores = some_accuracy(right / 10, classes, dataset=dataset)
     results.write_accuracy(folder / "accuracy.json", scores)
     results.write_predictions(folder / "predictions.csv", some_predictions(right, classes))
     for place, quantity in enumerate(QUANTITIES):
         table = folder / "training/plots/metrics" / f"{quantity.replace('_', '/')}.tsv"
         table.parent.mkdir(parents=True, exist_ok=True)
-        name = quantity.partition("_")[2]
         lines = [f"{epoch}\t{right / 10 + place}\n" for epoch in range(1, epochs + 1)]
-        table.write_text(f"step\t{name}\n" + "".join(lines))
-    mark(zoo, folder.name)
+        table.write_text(f"step\t{table.stem}\n" + "".join(lines))
+    made_by = hashlib.md5(settings_file.read_bytes()).hexdigest()
+    (folder / "made_by").write_text(f"{made_by}\n")
     return folder
-
-
-def mark(zoo: Path, name: str) -> None:
-    """Say of a run's results that its present settings made them, as `evaluate` does."""
-    settings = (zoo / "settings/evaluate" / f"{name}.yaml").read_bytes()
-    (zoo / "runs" / name / "made_by").write_text(f"{hashlib.md5(settings).hexdigest()}\n")
