@@ -9,31 +9,33 @@ from cifar2 import models, params
 from cifar2.params import Params
 from tests.conftest import ROOT
 
-# For each setting of the groups that a training depends on, another value than the default.
-OTHERS: dict[str, Any] = {
-    "model__name": "vgg",
-    "model__n_chans1": 8,
-    "model__n_blocks": 2,
-    "model__dropout": 0.1,
-    "model__shared_blocks": True,
-    "model__kernel_size": 5,
-    "train__epochs": 3,
-    "train__lr": 0.5,
-    "train__optimizer": "adam",
-    "train__momentum": 0.8,
-    "train__nesterov": True,
-    "train__schedule": "cosine",
-    "train__batch_size": 7,
-    "train__hardest": 0.5,
-    "train__seed": 4,
-    "train__threads": 5,
-    "train__precision": "bfloat16",
-    "regularization__l2": 0.1,
-    "regularization__weight_decay": 0.2,
-    "regularization__label_smoothing": 0.3,
-    "augment__flip": True,
-    "augment__crop": 2,
-}
+
+def _flat(text: str) -> dict[str, Any]:
+    """Return settings, in YAML, as the arguments of `settings`."""
+    groups = yaml.safe_load(text).items()
+    return {f"{group}__{name}": value for group, values in groups for name, value in values.items()}
+
+
+# For each setting that a training may depend on, another value than the default.
+OTHERS = _flat("""
+model: {name: vgg, n_chans1: 8, n_blocks: 2, dropout: 0.1, shared_blocks: true, kernel_size: 5}
+train: {epochs: 3, lr: 0.5, optimizer: adam, momentum: 0.8, nesterov: true, schedule: cosine,
+        batch_size: 7, hardest: 0.5, seed: 4, threads: 5, precision: bfloat16}
+regularization: {l2: 0.1, weight_decay: 0.2, label_smoothing: 0.3}
+augment: {flip: true, crop: 2}
+""")
+# For each of the others; `auto` and `cpu` may mean the same device.
+NOT_OF_A_TRAINING = _flat("""
+data: {classes: [cat, dog, frog], source: synthetic, holdout: 0.2, fold: 3}
+train: {device: cpu}
+evaluation: {mirror: true, test: false}
+""")
+PLAIN = _flat("""
+train: {optimizer: sgd, lr: 0.1, momentum: 0.0, nesterov: false, schedule: none, hardest: 1.0,
+        seed: 0, precision: float32}
+regularization: {l2: 0.0, weight_decay: 0.0, label_smoothing: 0.0}
+augment: {flip: false, crop: 0}
+""")
 
 
 def settings(**changes: Any) -> Params:
@@ -47,22 +49,7 @@ def settings(**changes: Any) -> Params:
 
 def plain(**changes: Any) -> Params:
     """Return settings of plain SGD, whatever the defaults in params.yaml are, some changed."""
-    usual = {
-        "train__optimizer": "sgd",
-        "train__lr": 0.1,
-        "train__momentum": 0.0,
-        "train__nesterov": False,
-        "train__schedule": "none",
-        "train__hardest": 1.0,
-        "train__seed": 0,
-        "train__precision": "float32",
-        "regularization__l2": 0.0,
-        "regularization__weight_decay": 0.0,
-        "regularization__label_smoothing": 0.0,
-        "augment__flip": False,
-        "augment__crop": 0,
-    }
-    return settings(**usual | changes)
+    return settings(**PLAIN | changes)
 
 
 def build(name: str, num_classes: int = 2, **config: Any) -> nn.Module:

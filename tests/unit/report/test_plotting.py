@@ -24,16 +24,9 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
     All that is written lies within the picture.
     """
 
-    def figure_of(function: Callable[..., bytes], *arguments: Any, **options: Any) -> Figure:
-        figures: list[Figure] = []
-
-        def keep(figure: Figure) -> bytes:
-            figures.append(figure)
-            return b"a picture"
-
-        monkeypatch.setattr(plotting, "png", keep)
-        assert function(*arguments, **options) == b"a picture"
-        (figure,) = figures
+    def figure_of(function: Callable[..., Any], *arguments: Any, **options: Any) -> Figure:
+        monkeypatch.setattr(plotting, "png", lambda figure: figure)
+        figure: Figure = function(*arguments, **options)
         figure.draw_without_rendering()
         inside = figure.get_tightbbox()
         assert min(inside.min) >= 0
@@ -45,59 +38,41 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
 
 IMAGES = np.random.default_rng(0).integers(256, size=(50, 3, 32, 32), dtype=np.uint8)
 WRONG = [Prediction(index, "bird", "airplane", 0.5 + index / 100) for index in range(40)]
-PICTURES: dict[str, tuple[Callable[[], bytes], tuple[int, int]]] = {
-    "curves": (lambda: plotting.curves([0.7, 0.6], [0.8, 0.7], "loss", "A title"), (800, 450)),
-    "mistakes": (lambda: plotting.mistakes(WRONG, IMAGES, "A title"), (1000, 640)),
-    "surest": (lambda: plotting.surest(WRONG[:32], IMAGES, "A title"), (1000, 640)),
-}
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_picture_is_a_png_with_the_same_bytes_every_time(name: str) -> None:
-    draw, size = PICTURES[name]
-    picture = draw()
-    assert draw() == picture
-    with Image.open(io.BytesIO(picture)) as image:
-        assert (image.format, image.size) == ("PNG", size)
-        assert set(image.info) == {"dpi"}  # neither a time nor a version
-        colours = image.convert("RGB").getcolors(maxcolors=2**24)
-    assert colours is not None
-    assert len(colours) > 10  # something is drawn
+def test_picture_is_a_png_with_the_same_bytes_every_time() -> None:
+    for function, arguments, size in (
+        (plotting.curves, ([0.7, 0.6], [0.8, 0.7], "loss"), (800, 450)),
+        (plotting.mistakes, (WRONG[:3], IMAGES), (1000, 640)),
+    ):
+        picture = function(*arguments, "A title")
+        assert function(*arguments, "A title") == picture
+        with Image.open(io.BytesIO(picture)) as image:
+            assert (image.format, image.size) == ("PNG", size)
+            assert set(image.info) == {"dpi"}  # neither a time nor a version
 
 
-# Curves per epoch
-
-
-@pytest.mark.parametrize(("epochs", "marker"), [(1, "o"), (2, "o"), (9, "o"), (10, ""), (100, "")])
+@pytest.mark.parametrize(("epochs", "marker"), [(1, "o"), (9, "o"), (10, "")])
 def test_curves_show_both_sets_from_epoch_1(epochs: int, marker: str, draw: Draw) -> None:
     """A line through a single point is invisible, so few points are marked."""
-    curves = {
-        "train (running)": (np.linspace(0.7, 0.5, epochs), TRAIN_COLOUR),
-        "val": (np.linspace(0.8, 0.65, epochs), VAL_COLOUR),
-    }
-    train, val = (list(values) for values, _ in curves.values())
-    (axes,) = draw(plotting.curves, train, val, "loss (nats)", "net on cifar10").axes
+    train, val = np.linspace(0.7, 0.5, epochs), np.linspace(0.8, 0.65, epochs)
+    (axes,) = draw(plotting.curves, list(train), list(val), "loss (nats)", "net on cifar10").axes
     assert axes.get_title() == "net on cifar10"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "loss (nats)")
     legend = axes.get_legend()
-    assert legend and [text.get_text() for text in legend.get_texts()] == list(curves)
-    for line, (label, (values, colour)) in zip(axes.lines, curves.items(), strict=True):
+    labels = ["train (running)", "val"]
+    assert legend and [text.get_text() for text in legend.get_texts()] == labels
+    expected = zip(labels, (train, val), (TRAIN_COLOUR, VAL_COLOUR), strict=True)
+    for line, (label, values, colour) in zip(axes.lines, expected, strict=True):
         assert (line.get_label(), to_hex(line.get_color())) == (label, colour)
         assert line.get_marker() == marker
         assert np.array_equal(np.asarray(line.get_xdata()), range(1, epochs + 1))
         assert np.array_equal(np.asarray(line.get_ydata()), values)
-    ticks = axes.get_xticks()  # whole epochs
-    assert len(ticks) > 0
-    assert (ticks == np.round(ticks)).all()
-
-
-# Answers for images
 
 
 def assert_shows(figure: Figure, title: str, answers: dict[int, str]) -> None:
     """Check the title and the images: their numbers in `IMAGES`, and what is written over them."""
     assert figure.get_suptitle() == title
-    assert not any(axes.axison for axes in figure.axes)
     shown = [axes for axes in figure.axes if axes.images]
     for axes, (image, words) in zip(shown, answers.items(), strict=True):
         assert axes.get_title() == words
@@ -114,38 +89,26 @@ def test_mistakes_are_those_of_highest_confidence_first(draw: Draw) -> None:
         Prediction(4, "bird", "airplane", 0.7),  # as sure as the next, in the order of the images
         Prediction(3, "bird", "airplane", 0.7),
     ]
-    words = {
-        2: "airplane\n→ bird 0.90",
-        3: "bird\n→ airplane 0.70",
-        4: "bird\n→ airplane 0.70",
-        0: "bird\n→ airplane 0.60",
-    }
-    figure = draw(plotting.mistakes, predictions, IMAGES, "net on cifar10")
-    assert_shows(figure, "net on cifar10: the 4 worst of 4 mistakes", words)
+    words = {2: "airplane\n→ bird 0.90", 3: "bird\n→ airplane 0.70", 4: "bird\n→ airplane 0.70"}
+    figure = draw(plotting.mistakes, predictions, IMAGES, "net on cifar10", count=3)
+    assert_shows(figure, "net on cifar10: the 3 worst of 4 mistakes", words)
     figure = draw(plotting.mistakes, predictions[1:2], IMAGES, "net")
     assert_shows(figure, "net: the 0 worst of 0 mistakes", {})
 
 
-def test_at_most_32_mistakes_are_drawn_or_as_many_as_are_asked_for(draw: Draw) -> None:
-    words = {index: f"bird\n→ airplane {0.5 + index / 100:.2f}" for index in range(39, 7, -1)}
-    figure = draw(plotting.mistakes, WRONG, IMAGES, "net")
-    assert_shows(figure, "net: the 32 worst of 40 mistakes", words)
-    figure = draw(plotting.mistakes, WRONG, IMAGES, "net", count=2)
-    assert_shows(figure, "net: the 2 worst of 40 mistakes", {k: words[k] for k in (39, 38)})
-
-
 def test_surest_answers_are_drawn_in_their_order(draw: Draw) -> None:
     answers = [Prediction(9, "cat", "bird", 0.99), Prediction(4, "deer", "airplane", 0.98)]
-    figure = draw(plotting.surest, answers, IMAGES, "net")
     words = {9: "cat\n→ bird 0.99", 4: "deer\n→ airplane 0.98"}
+    figure = draw(plotting.surest, answers, IMAGES, "net")
     assert_shows(figure, "net: its 2 surest answers for images of other classes", words)
     figure = draw(plotting.surest, [], IMAGES, "net")
     assert_shows(figure, "net: there are no images of other classes", {})
 
 
-def test_title_with_the_names_of_ten_classes_is_not_cut_off(draw: Draw) -> None:
+def test_title_with_the_names_of_ten_classes_is_not_cut_off_above_32_images(draw: Draw) -> None:
     classes = "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
     subject = f"netresdeep on synthetic ({classes})"
     draw(plotting.curves, [0.1], [0.2], "accuracy", f"{subject}\naccuracy of the trained network")
-    draw(plotting.mistakes, WRONG, IMAGES, subject)
-    draw(plotting.surest, WRONG[:32], IMAGES, subject)
+    words = {index: f"bird\n→ airplane {0.5 + index / 100:.2f}" for index in range(39, 7, -1)}
+    figure = draw(plotting.mistakes, WRONG, IMAGES, subject)
+    assert_shows(figure, f"{subject}: the 32 worst of 40 mistakes", words)
