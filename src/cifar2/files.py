@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and are read with care."""
 
 import contextlib
+import csv
 import io
 import os
 import shutil
@@ -57,21 +58,36 @@ def _behind_link(path: Path) -> Path:
     return path.resolve() if path.is_symlink() else path
 
 
-def load(path: Path) -> Any:
-    """Read what `torch.save` wrote: tensors and plain containers only, no code is run.
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[bytes]:
+    """Yield what a file holds; say of which file they are if anything about its bytes fails.
 
     Raises:
         MissingFile: if there is no such file.
-        FileError: if it is damaged, or holds anything else.
+        FileError: if it is damaged: the code in the context raised an error.
         OSError: if it can't be read.
     """
-    import torch  # here, because `write` needs no torch
-
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise MissingFile(path) from error
     try:
-        return torch.load(io.BytesIO(content), weights_only=True)
-    except Exception as error:  # torch raises many types for a damaged file
+        yield content
+    except Exception as error:  # for a damaged file, torch and others raise many types
         raise FileError(path, f"damaged ({first_line(error)})") from error
+
+
+def rows(content: bytes, delimiter: str = ",") -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV file, by the names of its columns."""
+    return csv.DictReader(content.decode().splitlines(), delimiter=delimiter)
+
+
+def load(path: Path) -> Any:
+    """Read what `torch.save` wrote: tensors and plain containers only, no code is run.
+
+    Raises as `reading` does.
+    """
+    import torch  # here, because `write` needs no torch
+
+    with reading(path) as content:
+        return torch.load(io.BytesIO(content), weights_only=True)

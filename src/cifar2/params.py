@@ -39,6 +39,11 @@ class Unused(NamedTuple):
     value: object
 
 
+def folds(holdout: float) -> int:
+    """Return how many folds of this share there are."""
+    return int(1 / holdout + 1e-9)
+
+
 def _known_model(name: str) -> str:
     known = models.list_models()
     if name not in known:
@@ -50,11 +55,6 @@ def _odd(size: int) -> int:
     if size % 2 == 0:
         raise ValueError("must be odd, so that the convolution keeps height and width")
     return size
-
-
-def folds(holdout: float) -> int:
-    """Return how many folds of this share there are."""
-    return int(1 / holdout + 1e-9)
 
 
 def _distinct(classes: list[str]) -> list[str]:
@@ -179,22 +179,13 @@ def of_training(params: Params) -> Params:
 
 
 def _fixed(group: Group, keys: Iterable[str]) -> Group:
-    fields = type(group).model_fields
-    unused = {
-        key: next(each.value for each in fields[key].metadata if isinstance(each, Unused))
-        for key in keys
-    }
-    return group.model_copy(update=unused)
+    metadata = {key: type(group).model_fields[key].metadata for key in keys}
+    values = {k: e.value for k, each in metadata.items() for e in each if isinstance(e, Unused)}
+    return group.model_copy(update=values)
 
 
 def load(path: Path) -> Params:
-    """Read and check a settings file.
-
-    Raises:
-        UserError: if it can't be read, or holds anything but the settings above, each within its
-            bounds. The message names the first wrong key, its value, what is allowed, and the
-            nearest right name for a misspelt one.
-    """
+    """Read and check a settings file; raises as `read_yaml` and `validate` do."""
     return validate(Params, read_yaml(path), str(path))
 
 
@@ -223,7 +214,9 @@ def validate(model: type[Checked], content: object, where: str) -> Checked:
     """Check settings that came from `where`.
 
     Raises:
-        UserError: as `load` does.
+        UserError: if they are anything but those of `model`, each within its bounds. The message
+            names the first wrong key, its value, what is allowed, and the right name that is
+            nearest to a misspelt one.
     """
     try:
         return model.model_validate(content)
@@ -243,10 +236,8 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
         case "extra_forbidden":
             group: Any = model
             for part in error["loc"][:-1]:
-                if hasattr(group, "model_fields"):
-                    group = group.model_fields[str(part)].annotation
-                else:  # a dictionary of groups
-                    group = get_args(group)[1]
+                fields = getattr(group, "model_fields", None)  # or it is a dictionary of groups
+                group = fields[part].annotation if fields else get_args(group)[1]
             options = list(group.model_fields)
             hint = did_you_mean(error["loc"][-1], options)
             return f"{key}: unknown setting;{hint} settings here: {', '.join(options)}"
@@ -258,10 +249,9 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
             return f"{key}: {value} is not allowed;{hint} allowed: {', '.join(options)}"
         case "string_pattern_mismatch":
             return f"{key}: {value}: unknown device; devices: auto, cpu, cuda, cuda:N, mps"
-        case "value_error" if not error["loc"]:
-            return f"{key}: {error['ctx']['error']}"
         case "value_error":
-            return f"{key}: {value}: {error['ctx']['error']}"
+            value = f"{value}: " if error["loc"] else ""
+            return f"{key}: {value}{error['ctx']['error']}"
         case _:
             return f"{key}: {value} is not allowed; {error['msg'][0].lower()}{error['msg'][1:]}"
 

@@ -39,21 +39,17 @@ _log = logging.getLogger(__name__)
 
 
 def key(settings: params.Params, device: torch.device, inputs: Iterable[Path]) -> str:
-    """Return a hash of all that the result of a training depends on.
-
-    That is: the settings that it uses, the library's modules but for the plumbing, PyTorch's
-    version, the chip, the kernels for it and the variables that choose them, and the content of
-    `inputs`: data and stage script.
-    """
+    """Return a hash of all that the result of a training depends on: the settings that it uses, the
+    library's modules but for the plumbing, PyTorch's version, the chip, the kernels for it and the
+    variables that choose them, and the content of `inputs`: data and stage script."""
     used = params.of_training(settings).model_dump(mode="json", exclude={"train": {"device"}})
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     machine = [str(device), chip, torch.__version__, torch.backends.cpu.get_cpu_capability()]
     kernels = [os.environ.get(name) for name in KERNELS]
     digest = hashlib.sha256(json.dumps([used, machine, kernels], sort_keys=True).encode())
-    modules = sorted(
-        name for name in sys.modules if name.startswith("cifar2.") and name not in PLUMBING
-    )
-    for path in [*inputs, *(sys.modules[name].__file__ for name in modules)]:
+    names = sorted(sys.modules.keys() - PLUMBING)
+    modules = [sys.modules[name].__file__ for name in names if name.startswith("cifar2.")]
+    for path in [*inputs, *modules]:
         assert path is not None  # a package without a file would be a namespace package
         digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
     return digest.hexdigest()[:32]
@@ -67,8 +63,7 @@ class Snapshot:
     """
 
     def __init__(self, path: Path, key: str) -> None:
-        self.path = path
-        self._key = key
+        self.path, self._key = path, key
         self._written_at = time.monotonic()
         self._changed = False
         self.content = self._read()

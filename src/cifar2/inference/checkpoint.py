@@ -41,11 +41,10 @@ def save(network: nn.Module, description: Description, path: Path) -> None:
     state = {key: value.contiguous() for key, value in on_cpu.state_dict().items()}
     buffer = io.BytesIO()
     torch.save(state, buffer)
+    config = {k: v for k, v in description.config.items() if UNWRITTEN.get(k) != v}
     content = {
         "model": description.name,
-        "config": {
-            key: value for key, value in description.config.items() if UNWRITTEN.get(key) != value
-        },
+        "config": config,
         "classes": description.classes,
         "dataset": description.source,
         "normalization": {"mean": dataset.MEAN, "std": dataset.STD},
@@ -79,11 +78,7 @@ def load(path: Path | str) -> tuple[nn.Module, Description]:
     except FileNotFoundError as error:
         raise MissingFile(error.filename) from error
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise FileError(path, f"not a trained network ({_in_short(error)})") from error
+        # In short, because `load_state_dict` names every weight that differs.
+        reason = textwrap.shorten(str(error) or type(error).__name__, 300, placeholder=" …")
+        raise FileError(path, f"not a trained network ({reason})") from error
     return network.eval(), description
-
-
-def _in_short(error: Exception) -> str:
-    """Return an error's message in a line; `load_state_dict` names every weight that differs."""
-    message = " ".join(str(error).split()) or type(error).__name__
-    return textwrap.shorten(message, 300, placeholder=" …")

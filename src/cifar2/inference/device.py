@@ -30,9 +30,8 @@ def resolve(name: str) -> torch.device:
     if name == "auto" or (name == "cuda" and here[0] == "cuda:0"):
         name = here[0]
     if name not in here:
-        raise UserError(
-            f"train.device: {name!r} is not on this machine; devices here: {', '.join(here)}"
-        )
+        known = ", ".join(here)
+        raise UserError(f"train.device: {name!r} is not on this machine; devices here: {known}")
     return torch.device(name)
 
 

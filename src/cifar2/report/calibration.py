@@ -1,4 +1,7 @@
-"""Whether a network is right as often as its probabilities say."""
+"""Whether a network is right as often as its probabilities say.
+
+Logits are float32 [N, num_classes] and labels int64 [N].
+"""
 
 from __future__ import annotations
 
@@ -38,29 +41,21 @@ class Calibration(NamedTuple):
 
 
 def measure(logits: Tensor, labels: Tensor) -> Calibration:
-    """Measure the calibration of logits, float32 [N, num_classes], against labels, int64 [N]."""
+    """Measure the calibration of logits against labels."""
     found, best = bins(logits, labels), temperature(logits, labels)
     return Calibration(found, error(found), best, error(bins(logits / best, labels)))
 
 
 def bins(logits: Tensor, labels: Tensor) -> list[Bin]:
     """Return a reliability diagram (Guo et al., *On Calibration of Modern Neural Networks*, 2017,
-    section 2): the answers by confidence, in 15 intervals from 0 to 1, without the empty ones.
-
-    Args:
-        logits: float32 [N, num_classes].
-        labels: int64 [N].
-    """
+    section 2): the answers by confidence, in 15 intervals from 0 to 1, without the empty ones."""
     confidences, answers = logits.double().softmax(dim=1).max(dim=1)
     right = (answers == labels).double()
     numbers = (confidences * BINS).long().clamp(max=BINS - 1)
-    found = []
-    for number in range(BINS):
-        inside = numbers == number
-        if inside.any():
-            mean = confidences[inside].mean().item()
-            found.append(Bin(mean, right[inside].mean().item(), int(inside.sum())))
-    return found
+    return [
+        Bin(confidences[inside].mean().item(), right[inside].mean().item(), int(inside.sum()))
+        for inside in (numbers == number for number in numbers.unique())
+    ]
 
 
 def error(bins: Sequence[Bin]) -> float:

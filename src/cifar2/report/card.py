@@ -19,10 +19,7 @@ ABOUT = {"cifar10": "CIFAR-10", "synthetic": "a synthetic stand-in for CIFAR-10"
 
 
 def card(
-    run: Params,
-    scores: Sequence[Accuracy],
-    seeds: Sequence[int],
-    others: Sequence[OtherClass],
+    run: Params, scores: Sequence[Accuracy], seeds: Sequence[int], others: Sequence[OtherClass]
 ) -> str:
     """Return the card, in Markdown, of a network or of one setting with several seeds.
 
@@ -46,7 +43,7 @@ def card(
         _accuracies(scores),
         _explained(run, scores, seeds),
         "## What it must not be used for",
-        _limits(first, others),
+        _limits(others),
         "## How to load it",
         _loading(run.evaluation.mirror),
         "## How it was trained",
@@ -71,11 +68,11 @@ def _fields(run: Params, scores: Sequence[Accuracy]) -> dict[str, object]:
     accuracies = [each.accuracy for each in tested if each]
     if not accuracies:
         return fields
-    data = {"type": "uoft-cs/cifar10", "name": f"CIFAR-10 ({', '.join(first.classes)})"}
+    name = f"CIFAR-10 ({', '.join(first.classes)})"
     mean = round(statistics.mean(accuracies), 6)
     result = {
         "task": {"type": "image-classification"},
-        "dataset": data | {"split": "test"},
+        "dataset": {"type": "uoft-cs/cifar10", "name": name, "split": "test"},
         "metrics": [{"type": "accuracy", "value": mean}],
     }
     return fields | {"model-index": [{"name": f"cifar2-{first.model}", "results": [result]}]}
@@ -111,21 +108,18 @@ def _explained(run: Params, scores: Sequence[Accuracy], seeds: Sequence[int]) ->
     return text.strip()
 
 
-def _limits(first: Accuracy, others: Sequence[OtherClass]) -> str:
-    text = (
-        '- For pictures of anything else. It has no answer for "neither", and gives each picture'
-        " one of its classes."
-    )
+def _limits(others: Sequence[OtherClass]) -> str:
+    sure = ""
     if others:
-        every = others[-1]
-        text += (
-            f" Shown {every.images:,} images of CIFAR-10's other classes, it gave its answer a"
-            f" probability above {SURE} for {100 * every.sure:.1f}% of them."
+        sure = (
+            f" Shown {others[-1].images:,} images of CIFAR-10's other classes, it gave its answer a"
+            f" probability above {SURE} for {100 * others[-1].sure:.1f}% of them."
         )
-    return text + (
-        "\n- For decisions that matter to somebody. It is an example to learn from.\n"
-        "- To tell how certain an answer is. Its probabilities are not calibrated."
-    )
+    return f"""\
+- For pictures of anything else. It has no answer for "neither", and gives each picture\
+ one of its classes.{sure}
+- For decisions that matter to somebody. It is an example to learn from.
+- To tell how certain an answer is. Its probabilities are not calibrated."""
 
 
 def _loading(mirror: bool) -> str:

@@ -1,19 +1,22 @@
-"""The results of evaluations, as they lie on disk: accuracies as JSON, tables as CSV."""
+"""The results of evaluations, as they lie on disk: accuracies as JSON, tables as CSV.
+
+Each function that reads raises MissingFile if the file is not there, and FileError if it is
+damaged.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from cifar2 import files
-from cifar2.errors import FileError, MissingFile, first_line
+from cifar2.errors import FileError
 
 if TYPE_CHECKING:
     from cifar2.report.calibration import Calibration
@@ -91,25 +94,17 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def write_accuracy(path: Path, accuracy: Accuracy) -> None:
     """Write `accuracy.json`."""
-    files.write(
-        path, (json.dumps(accuracy.model_dump(exclude_none=True), indent=2) + "\n").encode()
-    )
+    files.write(path, _json(accuracy.model_dump(exclude_none=True)))
 
 
 def read_accuracy(path: Path) -> Accuracy:
-    """Read `accuracy.json`.
-
-    Raises:
-        MissingFile: if it is not there.
-        FileError: if it is damaged.
-    """
-    try:
-        return Accuracy.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise MissingFile(path) from error
-    except ValueError as error:  # a pydantic.ValidationError too
-        reason = " ".join(line.strip() for line in str(error).splitlines()[1:3])
-        raise FileError(path, f"damaged ({reason})") from error
+    """Read `accuracy.json`."""
+    with files.reading(path) as content:
+        try:
+            return Accuracy.model_validate_json(content)
+        except ValidationError as error:
+            lines = str(error).splitlines()[1:3]  # which key, and what is wrong with it
+            raise ValueError(" ".join(line.strip() for line in lines)) from error
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
@@ -119,12 +114,7 @@ def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """Read the predictions for a whole val set.
-
-    Raises:
-        MissingFile: if the file is not there.
-        FileError: if it is damaged; an image's index is its row's number.
-    """
+    """Read the predictions for a whole val set: an image's index is its row's number."""
     predictions = read_some_predictions(path)
     if [each.image for each in predictions] != list(range(len(predictions))):
         raise FileError(path, "damaged (its images are not numbered from 0)")
@@ -132,16 +122,11 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 
 def read_some_predictions(path: Path) -> list[Prediction]:
-    """Read the predictions for any images.
-
-    Raises:
-        MissingFile: if the file is not there.
-        FileError: if it is damaged.
-    """
-    with _reading(path) as rows:
+    """Read the predictions for any images."""
+    with files.reading(path) as content:
         return [
             Prediction(int(row["image"]), row["actual"], row["predicted"], float(row["confidence"]))
-            for row in rows
+            for row in files.rows(content)
         ]
 
 
@@ -151,23 +136,17 @@ def write_others(path: Path, others: Sequence[OtherClass], classes: Sequence[str
     Args:
         classes: those of the network, each a column.
     """
-    rows = [
-        [each.name, each.images, *(f"{share:.4f}" for share in fractions)]
-        for each in others
-        for fractions in [[*(each.shares[name] for name in classes), each.confidence, each.sure]]
-    ]
+    rows = []
+    for each in others:
+        fractions = [*(each.shares[name] for name in classes), each.confidence, each.sure]
+        rows.append([each.name, each.images, *(f"{fraction:.4f}" for fraction in fractions)])
     header = ["class", "images", *classes, "confidence", "sure"]
     files.write(path, table(header, rows).encode())
 
 
 def read_others(path: Path) -> list[OtherClass]:
-    """Read `neither.csv`; without rows, there were no images of other classes.
-
-    Raises:
-        MissingFile: if it is not there.
-        FileError: if it is damaged.
-    """
-    with _reading(path) as rows:
+    """Read `neither.csv`; without rows, there were no images of other classes."""
+    with files.reading(path) as content:
         return [
             OtherClass(
                 row.pop("class"),
@@ -176,7 +155,7 @@ def read_others(path: Path) -> list[OtherClass]:
                 sure=float(row.pop("sure")),
                 shares={name: float(share) for name, share in row.items()},
             )
-            for row in rows
+            for row in files.rows(content)
         ]
 
 
@@ -187,17 +166,10 @@ def write_calibration(path: Path, diagram: Path, calibration: Calibration) -> No
         "temperature": round(calibration.temperature, 3),
         "ece_at_temperature": round(calibration.error_at_temperature, 4),
     }
-    files.write(path, (json.dumps(content, indent=2) + "\n").encode())
+    files.write(path, _json(content))
     rows = [[f"{b.confidence:.4f}", f"{b.accuracy:.4f}", b.images] for b in calibration.bins]
     files.write(diagram, table(["confidence", "accuracy", "images"], rows).encode())
 
 
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[list[dict[str, str]]]:
-    """Yield the rows of a CSV file, and say of which file they are if anything about them fails."""
-    try:
-        yield list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except FileNotFoundError as error:
-        raise MissingFile(path) from error
-    except (AttributeError, csv.Error, KeyError, TypeError, ValueError) as error:
-        raise FileError(path, f"damaged ({first_line(error)})") from error
+def _json(content: object) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cifar2.errors import FileError, MissingFile, UserError, first_line
+from cifar2 import files
+from cifar2.errors import FileError, UserError
 
 if TYPE_CHECKING:
     from dvclive import Live
@@ -52,18 +52,11 @@ def read(folder: Path) -> dict[str, list[float]]:
         Unfinished: if they differ in length.
         FileError: if a file is damaged.
     """
-    columns = {quantity: _read_column(folder, *quantity.split("_")) for quantity in QUANTITIES}
+    columns = {}
+    for quantity in QUANTITIES:
+        part, name = quantity.split("_")
+        with files.reading(folder / "plots" / "metrics" / part / f"{name}.tsv") as content:
+            columns[quantity] = [float(row[name]) for row in files.rows(content, "\t")]
     if len({len(column) for column in columns.values()}) > 1:
         raise Unfinished(folder, "its series differ in length")
     return columns
-
-
-def _read_column(folder: Path, part: str, name: str) -> list[float]:
-    path = folder / "plots" / "metrics" / part / f"{name}.tsv"
-    try:
-        rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t")
-        return [float(row[name]) for row in rows]
-    except FileNotFoundError as error:
-        raise MissingFile(path) from error
-    except (csv.Error, KeyError, TypeError, ValueError) as error:
-        raise FileError(path, f"damaged ({first_line(error)})") from error
