@@ -12,17 +12,6 @@ from cifar2 import files
 from cifar2.errors import FileError, MissingFile
 from tests.conftest import contents
 
-
-class MakesAFolder:
-    """An object whose unpickling makes a folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.path),)
-
-
 # Writing
 
 
@@ -107,11 +96,15 @@ def test_tensors_are_loaded_and_what_cannot_be_read_is_not_called_damaged(tmp_pa
 def test_damaged_file_is_named_in_one_line_and_no_code_in_it_is_run(
     form: str | bytes, tmp_path: Path
 ) -> None:
-    path, hostile = tmp_path / "x.pt", MakesAFolder(tmp_path / "was run")
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "was run"),)
+
+    path = tmp_path / "x.pt"
     if form == "torch":
-        torch.save(hostile, path)
+        torch.save(Hostile(), path)
     else:
-        path.write_bytes(form if isinstance(form, bytes) else pickle.dumps(hostile, protocol=2))
+        path.write_bytes(form if isinstance(form, bytes) else pickle.dumps(Hostile(), 2))
     with pytest.raises(FileError, match=r"x\.pt: damaged \(.+\)$") as caught:
         files.load(path)
     assert "\n" not in str(caught.value)

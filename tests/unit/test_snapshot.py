@@ -4,17 +4,16 @@ import errno
 import importlib
 import os
 import pkgutil
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 import cifar2
 from cifar2 import PLUMBING, files, snapshot
-from tests.conftest import wait_for
 from tests.unit.settings import NOT_OF_A_TRAINING, OTHERS, settings
 
 CPU = torch.device("cpu")
@@ -46,16 +45,12 @@ def test_key_does_not_change_with_settings_that_the_training_does_not_use() -> N
 
 
 def test_key_changes_with_the_content_of_each_input_and_not_with_its_place(tmp_path: Path) -> None:
-    data, script, moved = tmp_path / "data", tmp_path / "script", tmp_path / "moved"
-    for path in (data, moved):
-        path.write_bytes(b"data")
-    script.write_bytes(b"script")
-    usual = key(data, script)
-    assert key(moved, script) == usual
-    data.write_bytes(b"other data")
-    assert key(data, script) != usual
-    script.write_bytes(b"other script")
-    assert key(moved, script) != usual
+    paths = [tmp_path / name for name in ("a", "b", "other", "moved")]
+    for path, content in zip(paths, (b"a", b"b", b"other", b"a"), strict=True):
+        path.write_bytes(content)
+    a, b, other, moved = paths
+    assert key(moved, b) == key(a, b)
+    assert len({key(a, b), key(other, b), key(a, other)}) == 3
 
 
 def test_key_changes_with_the_device_pytorch_and_its_kernels(
@@ -181,13 +176,12 @@ def test_files_over_a_month_old_are_removed_unless_a_process_writes_them(folder:
     age(folder / "oldest.pt", 31)
     # Another process has just removed it: it is in the list of the files, and then it is not there.
     (folder / "gone.pt").symlink_to(folder / "nowhere")
-    with snapshot.kept(folder, "running"):
-        for name, days in {"killed": 31, "writing": 0, "running": 31}.items():
-            (folder / f".{name}.pt.part").write_bytes(b"x")
-            age(folder / f".{name}.pt.part", days)
-        with snapshot.kept(folder, "mine"):
-            left = {"older.pt", "new.pt", ".writing.pt.part", ".running.pt.part", "gone.pt"}
-            assert names(folder) == left
+    for name, days in {"killed": 31, "writing": 0, "running": 31}.items():
+        (folder / f".{name}.pt.part").write_bytes(b"x")
+        age(folder / f".{name}.pt.part", days)
+    left = {"older.pt", "new.pt", ".writing.pt.part", ".running.pt.part", "gone.pt"}
+    with FileLock(folder / "running.lock"), snapshot.kept(folder, "mine"):
+        assert names(folder) == left
 
 
 def test_oldest_snapshots_are_removed_where_all_together_are_too_big_but_none_in_use(
@@ -195,39 +189,20 @@ def test_oldest_snapshots_are_removed_where_all_together_are_too_big_but_none_in
 ) -> None:
     size = (folder / "new.pt").stat().st_size + (folder / "older.pt").stat().st_size
     monkeypatch.setattr(snapshot, "MAX_BYTES", size)
-    with snapshot.kept(folder, "mine"):
-        assert names(folder) == {"older.pt", "new.pt"}
-    monkeypatch.setattr(snapshot, "MAX_BYTES", size - 1)
     with snapshot.kept(folder, "older") as kept:
         assert kept.content == {"name": "older"}
+        assert names(folder) == {"older.pt", "new.pt"}
+        monkeypatch.setattr(snapshot, "MAX_BYTES", size - 1)
+        with snapshot.kept(folder, "another"):
+            assert names(folder) == {"older.pt", "new.pt"}
         monkeypatch.setattr(snapshot, "MAX_BYTES", 0)
         with snapshot.kept(folder, "another"):
             assert names(folder) == {"older.pt"}
 
 
-def test_second_run_with_the_same_key_waits_and_gets_what_the_first_did_before_it_failed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    got: list[object] = []
-
-    def second() -> None:
-        with snapshot.kept(tmp_path, "mine") as kept:
-            got.append(kept.content)
-
-    thread = threading.Thread(target=second, daemon=True)
-    with (
-        pytest.raises(KeyboardInterrupt),
-        snapshot.kept(tmp_path, "mine") as kept,
-        snapshot.kept(tmp_path, "another"),
-    ):
-        assert caplog.messages == []  # runs with different keys don't wait for each other
-        thread.start()
-        wait_for(lambda: caplog.messages)
-        assert caplog.messages == ["another process trains the same run; waiting for it to end"]
+def test_snapshot_is_written_at_the_end_even_if_the_run_fails(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), snapshot.kept(tmp_path / "new", "mine") as kept:
         kept.put({"epoch": 1})
-        time.sleep(0.05)  # if the second did not wait, it would have nothing now
-        assert got == []
         assert not kept.path.exists()
         raise KeyboardInterrupt
-    thread.join(timeout=60)
-    assert got == [{"epoch": 1}]
+    assert snapshot.Snapshot(kept.path, "mine").content == {"epoch": 1}

@@ -27,44 +27,33 @@ OLD_DRIVER = (1, False, False)  # such a card is counted all the same
 
 
 @pytest.mark.parametrize(
-    ("machine", "names", "expected"),
+    ("machine", "name", "expected"),
     [
-        (CPU_ONLY, ["auto", "cpu"], "cpu"),
-        (MPS, ["auto", "mps"], "mps"),
-        (TWO_CARDS, ["cpu"], "cpu"),
-        (TWO_CARDS, ["mps"], "mps"),
-        (TWO_CARDS, ["auto", "cuda"], "cuda:0"),
-        (TWO_CARDS, ["cuda:1"], "cuda:1"),
-        (OLD_DRIVER, ["auto"], "cpu"),
+        (CPU_ONLY, "auto", "cpu"),
+        (CPU_ONLY, "mps", "devices here: cpu"),
+        (MPS, "auto", "mps"),
+        (MPS, "cuda", "devices here: mps, cpu"),
+        (TWO_CARDS, "cpu", "cpu"),
+        (TWO_CARDS, "auto", "cuda:0"),
+        (TWO_CARDS, "cuda", "cuda:0"),
+        (TWO_CARDS, "cuda:1", "cuda:1"),
+        (TWO_CARDS, "cuda:2", "devices here: cuda:0, cuda:1, mps, cpu"),
+        (OLD_DRIVER, "auto", "cpu"),
+        (OLD_DRIVER, "cuda", "devices here: cpu"),
     ],
     indirect=["machine"],
 )
-def test_name_means_a_device_and_a_cuda_device_becomes_the_current_one(
-    machine: list[torch.device], names: list[str], expected: str
+def test_name_means_a_device_that_becomes_the_current_one_or_is_not_here(
+    machine: list[torch.device], name: str, expected: str
 ) -> None:
-    place = torch.device(expected)
-    for name in names:
+    if expected.startswith("devices"):
+        with pytest.raises(UserError) as caught:
+            device.prepare(name, threads=1)
+        assert str(caught.value) == f"train.device: {name!r} is not on this machine; {expected}"
+    else:
+        place = torch.device(expected)
         assert device.resolve(name) == device.prepare(name, threads=1) == place
-    assert machine == (len(names) * [place] if place.type == "cuda" else [])
-
-
-@pytest.mark.parametrize(
-    ("machine", "name", "here"),
-    [
-        (CPU_ONLY, "mps", "cpu"),
-        (MPS, "cuda", "mps, cpu"),
-        (TWO_CARDS, "cuda:2", "cuda:0, cuda:1, mps, cpu"),
-        (OLD_DRIVER, "cuda", "cpu"),
-    ],
-    indirect=["machine"],
-)
-def test_absent_device_is_an_error_that_lists_the_devices(
-    machine: list[torch.device], name: str, here: str
-) -> None:
-    with pytest.raises(UserError) as caught:
-        device.prepare(name, threads=1)
-    message = f"train.device: {name!r} is not on this machine; devices here: {here}"
-    assert str(caught.value) == message
+        assert machine == ([place] if place.type == "cuda" else [])
 
 
 def test_prepare_sets_threads_and_deterministic_algorithms_and_tf32_only_where_asked() -> None:

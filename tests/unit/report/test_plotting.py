@@ -101,8 +101,6 @@ def test_surest_answers_are_drawn_in_their_order(draw: Draw) -> None:
     words = {9: "cat\n→ bird 0.99", 4: "deer\n→ airplane 0.98"}
     figure = draw(plotting.surest, answers, IMAGES, "net")
     assert_shows(figure, "net: its 2 surest answers for images of other classes", words)
-    figure = draw(plotting.surest, [], IMAGES, "net")
-    assert_shows(figure, "net: there are no images of other classes", {})
 
 
 def test_title_with_the_names_of_ten_classes_is_not_cut_off_above_32_images(draw: Draw) -> None:

@@ -76,21 +76,8 @@ def test_missing_file_is_named_and_one_of_another_length_is_unfinished(
     assert str(missing.value) == f"{written / name}: no such file"
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"step\tloss\n1\tx\n2\t0.5\n", "could not convert string to float: 'x'"),
-        (b"step\taccuracy\n1\t0.5\n2\t0.5\n", "'loss'"),
-        (b"step\tloss\n1\n2\n", "float() argument must be a string or a real number"),
-        (b"step\tloss\n1\t\xff\n2\t0.5\n", "'utf-8' codec can't decode"),
-    ],
-    ids=["text", "another column", "cut off", "no text"],
-)
-def test_damaged_file_is_named_with_the_reason(content: bytes, reason: str, written: Path) -> None:
+def test_damaged_file_is_named_with_the_reason(written: Path) -> None:
     path = written / "plots/metrics/val/loss.tsv"
-    path.write_bytes(content)
-    with pytest.raises(FileError) as caught:
+    path.write_bytes(b"step\taccuracy\n1\t0.5\n2\t0.5\n")
+    with pytest.raises(FileError, match=rf"^{path}: damaged \('loss'\)$"):
         series.read(written)
-    assert not isinstance(caught.value, (MissingFile, series.Unfinished))
-    assert str(caught.value).startswith(f"{path}: damaged ({reason}")
-    assert "\n" not in str(caught.value)

@@ -73,12 +73,6 @@ def test_flip_and_crop_work_alone_and_not_at_all() -> None:
     assert torch.equal(views(1000, flip=False, crop=0), x)
 
 
-def test_views_follow_the_generator() -> None:
-    seen = views(10, flip=True, crop=4)
-    assert torch.equal(seen, views(10, flip=True, crop=4))
-    assert not torch.equal(seen, views(10, flip=True, crop=4, seed=1))
-
-
 def test_chosen_images_are_taken_in_their_order() -> None:
     rows = columns = torch.arange(32).expand(2, 32)
     x = images(5)

@@ -183,9 +183,7 @@ def test_two_epochs_in_float64_are_those_of_the_chapter_s_loop(name: str) -> Non
         ("adamw", torch.optim.AdamW, {}),
     ],
 )
-def test_optimizer_is_torch_s_with_the_settings(
-    name: str, kind: type, own: dict[str, object]
-) -> None:
+def test_optimizer_is_torch_s_with_the_settings(name: str, kind: type, own: dict[str, Any]) -> None:
     model, momentum = linear(), {"train__momentum": 0.9, "train__nesterov": True}
     run = plain(train__optimizer=name, regularization__weight_decay=0.5, **momentum)
     optimizer = loop.start(model, run, images=4).optimizer
@@ -210,12 +208,9 @@ ONECYCLE += [1 - (1 - 4e-6) * step / 14 for step in range(15)]
         ("none", 4, 4, 1.0, 8 * [1.0]),
         # After half and after three quarters of the steps.
         ("step", 4, 4, 1.0, 4 * [1.0] + 2 * [0.1] + 2 * [0.01]),
-        ("cosine", 4, 4, 1.0, cosine(8)),
         ("onecycle", 10, 4, 1.0, ONECYCLE),
-        # The smaller last batch is a step.
-        ("cosine", 2, 5, 1.0, cosine(6)),
-        # Two epochs of two steps, then ten of one.
-        ("cosine", 12, 4, 0.5, cosine(14)),
+        ("cosine", 2, 5, 1.0, cosine(6)),  # the smaller last batch is a step
+        ("cosine", 12, 4, 0.5, cosine(14)),  # two epochs of two steps, then ten of one
     ],
 )
 def test_schedule_gives_each_step_its_learning_rate(
