@@ -12,16 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ValidationInfo
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -70,10 +63,8 @@ Bool = Annotated[bool, Field(strict=True)]
 Classes = Annotated[list[ClassName], Field(min_length=2), AfterValidator(_distinct)]
 
 
-class Group(BaseModel):
+class Group(BaseModel, extra="forbid", frozen=True, protected_namespaces=()):
     """Settings that belong together; none is unknown, and none changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class Data(Group):
@@ -201,7 +192,7 @@ def read_yaml(path: Path) -> object:
         raise UserError(f"{path}: {error.strerror}") from error
     except MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        problem = " ".join(part for part in (error.context, error.problem) if part)
+        problem = " ".join(filter(None, (error.context, error.problem)))
         raise UserError(f"{path}: not valid YAML: {line}{problem}") from error
     except (YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error

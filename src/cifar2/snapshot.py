@@ -58,8 +58,7 @@ def key(settings: params.Params, device: torch.device, inputs: Iterable[Path]) -
 class Snapshot:
     """What a training needs to continue, in memory and, from time to time, on disk.
 
-    content: tensors and plain containers, as they were last put, by this process or by an earlier
-        one; None if there is nothing yet.
+    `content` was last put, by this process or by an earlier one; None if there is nothing yet.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -69,7 +68,7 @@ class Snapshot:
         self.content = self._read()
 
     def put(self, content: dict[str, Any]) -> None:
-        """Take a copy of the training's state; write it if the last writing is INTERVAL ago."""
+        """Take tensors and plain containers; write them if the last writing is INTERVAL ago."""
         self._changed = True  # first, because a signal to stop may come between the two
         self.content = content
         if time.monotonic() - self._written_at >= INTERVAL:
@@ -114,7 +113,9 @@ def kept(folder: Path, key: str) -> Iterator[Snapshot]:
     Waits while another process has it. Removes old snapshots from the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = _lock(folder, key)
+    # The system releases the lock when the process ends, however it ends. The empty file stays:
+    # another process may have opened it to wait for it.
+    lock = FileLock(folder / f"{key}.lock")
     try:
         held = lock.acquire(timeout=0)
     except Timeout:
@@ -129,14 +130,6 @@ def kept(folder: Path, key: str) -> Iterator[Snapshot]:
             snapshot.write()
 
 
-def _lock(folder: Path, key: str) -> FileLock:
-    """Return the lock of a run; the system releases it when the process ends, however it ends.
-
-    Its file stays, empty: another process may have opened it to wait for it.
-    """
-    return FileLock(folder / f"{key}.lock")
-
-
 def _prune(folder: Path) -> None:
     """Remove old snapshots, and the oldest while all together are too big; none that is in use."""
     found = []
@@ -149,5 +142,6 @@ def _prune(folder: Path) -> None:
         total += stat.st_size
         if total > MAX_BYTES or time.time() - stat.st_mtime > MAX_AGE:
             key = path.name.strip(".").partition(".")[0]
-            with contextlib.suppress(Timeout), _lock(folder, key).acquire(timeout=0):
+            lock = FileLock(folder / f"{key}.lock")
+            with contextlib.suppress(Timeout), lock.acquire(timeout=0):
                 path.unlink(missing_ok=True)

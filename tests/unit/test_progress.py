@@ -1,6 +1,5 @@
 """What a training shows: lines or a bar on stderr, and the series in files."""
 
-import io
 import re
 import sys
 from pathlib import Path
@@ -62,16 +61,12 @@ def test_line_has_the_time_the_values_and_the_time_left_by_the_epochs_of_this_pr
     )
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_terminal_gets_a_bar_and_no_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
+def test_terminal_gets_a_bar_and_no_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     report(tmp_path, 5, done=2)
-    shown = terminal.getvalue()
+    shown = capsys.readouterr().err
     assert "s left" not in shown
     assert " 2/5 " in shown and " 5/5 " in shown
     assert "train 0.5050 val 0.2550" in shown

@@ -38,7 +38,7 @@ def test_key_does_not_change_with_settings_that_the_training_does_not_use() -> N
     names = ["n_chans1", "n_blocks", "dropout", "shared_blocks"]
     unused = [*NOT_OF_A_TRAINING, *(f"model__{name}" for name in names)]
     unused += ["train__momentum", "train__nesterov"]
-    usual = {"model__name": "net", "train__optimizer": "adam"}
+    usual: dict[str, Any] = {"model__name": "net", "train__optimizer": "adam"}
     assert key(**usual | {setting: every[setting] for setting in unused}) == key(**usual)
     groups = settings().model_dump().items()
     assert every.keys() == {f"{group}__{name}" for group, values in groups for name in values}
@@ -191,13 +191,10 @@ def test_oldest_snapshots_are_removed_where_all_together_are_too_big_but_none_in
     monkeypatch.setattr(snapshot, "MAX_BYTES", size)
     with snapshot.kept(folder, "older") as kept:
         assert kept.content == {"name": "older"}
-        assert names(folder) == {"older.pt", "new.pt"}
-        monkeypatch.setattr(snapshot, "MAX_BYTES", size - 1)
-        with snapshot.kept(folder, "another"):
-            assert names(folder) == {"older.pt", "new.pt"}
-        monkeypatch.setattr(snapshot, "MAX_BYTES", 0)
-        with snapshot.kept(folder, "another"):
-            assert names(folder) == {"older.pt"}
+        for max_bytes, left in ((size, {"older.pt", "new.pt"}), (0, {"older.pt"})):
+            monkeypatch.setattr(snapshot, "MAX_BYTES", max_bytes)
+            with snapshot.kept(folder, "another"):
+                assert names(folder) == left
 
 
 def test_snapshot_is_written_at_the_end_even_if_the_run_fails(tmp_path: Path) -> None:

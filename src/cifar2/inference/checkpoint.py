@@ -21,17 +21,12 @@ UNWRITTEN = {"kernel_size": 3}
 
 
 class Description(NamedTuple):
-    """What it takes to use a network's weights.
-
-    name, config: what `models.get_model` was given, beside the number of classes.
-    classes: what the logits stand for, in their order.
-    source: the data that it was trained on, "cifar10" or "synthetic".
-    """
+    """What it takes to use a network's weights."""
 
     name: str
-    config: dict[str, Any]
-    classes: list[str]
-    source: str
+    config: dict[str, Any]  # what `models.get_model` was given, beside the number of classes
+    classes: list[str]  # what the logits stand for, in their order
+    source: str  # the data that it was trained on, "cifar10" or "synthetic"
 
 
 def save(network: nn.Module, description: Description, path: Path) -> None:

@@ -44,9 +44,6 @@ def prepare(name: str, *, threads: int, tf32: bool = False) -> torch.device:
     Args:
         threads: how many CPU threads compute.
         tf32: let CUDA round the factors of matrix products and convolutions to 10 bits.
-
-    Raises:
-        UserError: if this machine does not have that device.
     """
     import torch
 

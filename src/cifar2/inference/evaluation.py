@@ -28,9 +28,7 @@ def compute_logits(
             is faster.
     """
     model.eval()
-    answer_to: Callable[[Tensor], Tensor] = model
-    if upright:
-        answer_to = getattr(model, "upright", model)
+    answer_to: Callable[[Tensor], Tensor] = getattr(model, "upright", model) if upright else model
     logits = []
     for batch in images.split(BATCH_SIZE):
         answer = answer_to(batch)

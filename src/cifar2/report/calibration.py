@@ -15,10 +15,7 @@ COLDEST, HOTTEST = 0.01, 100.0  # the temperatures between which one is looked f
 
 
 class Bin(NamedTuple):
-    """The answers whose confidence, the probability of the answer, is in one interval.
-
-    confidence, accuracy: means over these answers.
-    """
+    """The answers whose confidence (probability) is in one interval: means, and their number."""
 
     confidence: float
     accuracy: float
@@ -26,18 +23,12 @@ class Bin(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """How well confidence predicts accuracy.
+    """How well confidence predicts accuracy."""
 
-    bins: the reliability diagram.
-    error: the expected calibration error.
-    temperature: the number by which to divide the logits.
-    error_at_temperature: the expected calibration error of the divided logits.
-    """
-
-    bins: list[Bin]
-    error: float
-    temperature: float
-    error_at_temperature: float
+    bins: list[Bin]  # the reliability diagram
+    error: float  # the expected calibration error
+    temperature: float  # the number by which to divide the logits
+    error_at_temperature: float  # the expected calibration error of the divided logits
 
 
 def measure(logits: Tensor, labels: Tensor) -> Calibration:

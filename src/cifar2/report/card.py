@@ -26,8 +26,7 @@ def card(
     Args:
         run: the settings, but for the seed.
         scores: those of each seed.
-        others: what a network says of other classes; a row for each, and one for all. May be
-            empty.
+        others: what a network says of each other class and of all, if there are any.
     """
     first = scores[0]
     classes = " or ".join(f"`{name}`" for name in first.classes)
@@ -94,18 +93,18 @@ def _accuracies(scores: Sequence[Accuracy]) -> str:
 
 
 def _explained(run: Params, scores: Sequence[Accuracy], seeds: Sequence[int]) -> str:
-    text = ""
-    if scores[0].dataset == "cifar10":
-        text = "Val is CIFAR-10's test batch."
-        if run.data.holdout:
-            text = "The val images were set apart from CIFAR-10's train batches."
-            text += " The test images are its test batch." if scores[0].test else ""
+    said = []
+    if scores[0].dataset == "cifar10" and not run.data.holdout:
+        said.append("Val is CIFAR-10's test batch.")
+    elif scores[0].dataset == "cifar10":
+        said.append("The val images were set apart from CIFAR-10's train batches.")
+        said += ["The test images are its test batch."] if scores[0].test else []
     if len(seeds) > 1:
-        text += (
-            " The figures are the mean and the standard deviation over"
-            f" {len(seeds)} networks, which differ in their seed: {', '.join(map(str, seeds))}."
+        said.append(
+            f"The figures are the mean and the standard deviation over {len(seeds)} networks, which"
+            f" differ in their seed: {', '.join(map(str, seeds))}."
         )
-    return text.strip()
+    return " ".join(said)
 
 
 def _limits(others: Sequence[OtherClass]) -> str:
@@ -142,14 +141,14 @@ In a shell: `cifar2 predict{" --mirror" if mirror else ""} --model model.pt phot
 
 def _settings(run: Params, seeds: Sequence[int]) -> str:
     """Return the settings that the training and the measurement used, as `params.yaml` has them."""
+    seed = {"seed": seeds[0] if len(seeds) == 1 else list(seeds)}
     groups = {
         "model": run.model.model_dump(exclude=run.model.unused()),
-        "train": run.train.model_dump(exclude=run.train.unused() | {"device", "seed"}),
+        "train": run.train.model_dump(exclude=run.train.unused() | {"device", "seed"}) | seed,
         "regularization": run.regularization.model_dump(),
         "augment": run.augment.model_dump(),
         "evaluation": {"mirror": run.evaluation.mirror},
     }
     if run.data.holdout:
         groups["data"] = {"holdout": run.data.holdout, "fold": run.data.fold}
-    groups["train"]["seed"] = seeds[0] if len(seeds) == 1 else list(seeds)
     return f"```yaml\n{yaml.safe_dump(groups, sort_keys=False, default_flow_style=None)}```"

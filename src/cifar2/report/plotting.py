@@ -35,11 +35,9 @@ def curves(train: Sequence[float], val: Sequence[float], quantity: str, title: s
 def mistakes(
     predictions: Sequence[Prediction], images: NDArray[np.uint8], title: str, count: int = 32
 ) -> bytes:
-    """Draw the mistakes of highest confidence, the highest first; return the PNG.
+    """Draw at most `count` mistakes, of highest confidence first; return the PNG.
 
-    Args:
-        images: the val set, [N, 3, 32, 32].
-        count: how many to draw at most.
+    `images` are the val set, [N, 3, 32, 32].
     """
     wrong = [p for p in predictions if p.predicted != p.actual]
     worst = sorted(wrong, key=lambda p: (-p.confidence, p.image))[:count]
@@ -49,8 +47,7 @@ def mistakes(
 def surest(answers: Sequence[Prediction], images: NDArray[np.uint8], title: str) -> bytes:
     """Draw up to 32 answers for images of other classes than the network's; return the PNG.
 
-    Args:
-        images: the val set of all classes, [N, 3, 32, 32].
+    `images` are the val set of all classes, [N, 3, 32, 32].
     """
     which = f"its {len(answers)} surest answers for" if answers else "there are no"
     return _images(answers, images, f"{title}: {which} images of other classes")

@@ -40,16 +40,14 @@ class ClassScores(Scores):
 
 
 class Accuracy(BaseModel):
-    """What `accuracy.json` holds; dataset: "cifar10" or "synthetic".
+    """What `accuracy.json` holds."""
 
-    test: where val was set apart from the train images (`data.holdout`), the scores on the images
-        that are val otherwise.
-    """
-
-    dataset: str
+    dataset: str  # "cifar10" or "synthetic"
     model: str
     train: Scores
     val: ClassScores
+    # Where val was set apart from the train images (`data.holdout`): on the images that are val
+    # otherwise.
     test: ClassScores | None = None
 
     @property
@@ -68,19 +66,13 @@ class Prediction(NamedTuple):
 
 
 class OtherClass(NamedTuple):
-    """A summary of the answers for the images of a class that the network does not know.
+    """A summary of the answers for the images of a class that the network does not know."""
 
-    name: the class of the images; the last row of a table has "all".
-    shares: the fraction of the images that is given each of the network's classes.
-    confidence: the mean probability of the answers.
-    sure: the fraction of the answers with a probability above SURE.
-    """
-
-    name: str
+    name: str  # the class of the images; the last row of a table has "all"
     images: int
-    shares: dict[str, float]
-    confidence: float
-    sure: float
+    shares: dict[str, float]  # the fraction of the images that is given each known class
+    confidence: float  # the mean probability of the answers
+    sure: float  # the fraction of the answers with a probability above SURE
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -131,11 +123,8 @@ def read_some_predictions(path: Path) -> list[Prediction]:
 
 
 def write_others(path: Path, others: Sequence[OtherClass], classes: Sequence[str]) -> None:
-    """Write `neither.csv`, a row a class, with fractions rounded to four decimals.
-
-    Args:
-        classes: those of the network, each a column.
-    """
+    """Write `neither.csv`: a row a class, a column for each of the network's classes, with
+    fractions rounded to four decimals."""
     rows = []
     for each in others:
         fractions = [*(each.shares[name] for name in classes), each.confidence, each.sure]

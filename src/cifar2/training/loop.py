@@ -36,20 +36,14 @@ class Epoch(NamedTuple):
 
 @dataclass
 class State:
-    """A training between two epochs: all that it needs to continue from there, bit for bit.
-
-    scheduler: changes the learning rate after each step; None where it is constant.
-    order: draws the order of the images, and their augmentation.
-    losses: of each train image, when it was last trained on, float32 [N].
-    epoch: the number of the last finished epoch.
-    """
+    """A training between two epochs: all that it needs to continue from there, bit for bit."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    scheduler: lr_scheduler.LRScheduler | None
-    order: torch.Generator
-    losses: Tensor
-    epoch: int = 0
+    scheduler: lr_scheduler.LRScheduler | None  # of the learning rate; None where it is constant
+    order: torch.Generator  # draws the order of the images, and their augmentation
+    losses: Tensor  # of each train image, when it was last trained on, float32 [N]
+    epoch: int = 0  # the number of the last finished epoch
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain containers; the tensors share memory with the model's."""

@@ -43,12 +43,8 @@ def test_card_of_a_network_on_cifar_10() -> None:
     text, fields, written, table = described(scores, model__name="netwidth", train__lr=0.5)
     assert "`netwidth`, of 38,386 parameters" in text
     assert "It was trained on CIFAR-10." in text
-    assert table == {
-        "train": "0.9500",
-        "val": "0.9000",
-        "val, `airplane` alone": "0.8900",
-        "val, `bird` alone": "0.9100",
-    }
+    classes = {"val, `airplane` alone": "0.8900", "val, `bird` alone": "0.9100"}
+    assert table == {"train": "0.9500", "val": "0.9000"} | classes
     assert (fields["license"], fields["pipeline_tag"]) == ("mit", "image-classification")
     assert fields["datasets"] == ["uoft-cs/cifar10"]
     (result,) = fields["model-index"][0]["results"]
