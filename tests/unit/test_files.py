@@ -42,9 +42,8 @@ def test_failed_write_names_the_file_and_leaves_the_former_content_and_no_part(
     path = tmp_path / "file"
     files.write(path, b"before")
     monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'$"):
         files.write(path, b"after")
-    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
     assert contents(tmp_path) == {"file": b"before"}
 
 
@@ -82,9 +81,7 @@ def test_what_is_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) ->
 # Reading
 
 
-def test_tensors_are_loaded_and_what_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:
-    torch.save({"x": torch.arange(3)}, tmp_path / "x.pt")
-    assert files.load(tmp_path / "x.pt")["x"].tolist() == [0, 1, 2]
+def test_what_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(MissingFile, match=r"y\.pt: no such file$"):
         files.load(tmp_path / "y.pt")
     with pytest.raises(IsADirectoryError):

@@ -43,12 +43,9 @@ def linear() -> nn.Module:
 def inputs_of(model: nn.Module, train_only: bool = False) -> list[Tensor]:
     """Return a list that gets the images of each batch that the network is shown."""
     seen: list[Tensor] = []
-
-    def note(module: nn.Module, inputs: tuple[Tensor]) -> None:
-        if module.training or not train_only:
-            seen.append(inputs[0])
-
-    model.register_forward_pre_hook(note)
+    model.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0]) if module.training or not train_only else None
+    )
     return seen
 
 
@@ -119,12 +116,9 @@ def test_val_values_are_of_the_network_in_evaluation_mode_at_the_end(name: str) 
 def logits_in(train: Callable[[], None], model: nn.Module) -> Tensor:
     """Train; return the logits that the network gives in training mode, batch after batch."""
     outputs: list[Tensor] = []
-
-    def keep(module: nn.Module, _: Any, logits: Tensor) -> None:
-        if module.training:
-            outputs.append(logits.detach())
-
-    model.register_forward_hook(keep)
+    model.register_forward_hook(
+        lambda module, _, logits: outputs.append(logits.detach()) if module.training else None
+    )
     torch.manual_seed(1)  # dropout
     train()
     return torch.cat(outputs)
