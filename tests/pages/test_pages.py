@@ -20,9 +20,10 @@ def here(clone: Path, tmp_path: Path) -> Path:
     copy = copy_clone(clone, tmp_path / "clone")
     path = copy / "zoo" / "params.yaml"
     zoo = yaml.safe_load(path.read_text())
+    fast = zoo["quick"]["variants"]["fast"]
     for group in ("quick", "middle", "slow", "ten_classes", "trials"):
         zoo[group] |= {"seeds": [], "variants": {}}
-    zoo["quick"] = {"seeds": [1], "variants": {"fast": {"model": {"name": "netstem"}}}}
+    zoo["quick"] = {"seeds": [1], "variants": {"fast": fast}}
     zoo["asked_about_others"] = ["fast-1"]
     path.write_text(yaml.safe_dump(zoo, sort_keys=False))
     run("git", "commit", "--quiet", "--all", "--message=short zoo", cwd=copy)
