@@ -25,7 +25,12 @@ NETWORKS = {path for path in (ROOT / "src/cifar2/models").glob("*.py") if path.s
 
 @cache
 def parsed(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
+    """Return the syntax tree of a file, without what only a type checker reads."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    return tree
 
 
 def file_of(module: str) -> Path | None:
@@ -53,20 +58,14 @@ NOT_IN_DEPS |= {
 def imported_modules(file: Path) -> set[str]:
     """Return the modules that a file imports, also those within functions, with their packages."""
     names = set()
-    to_visit: list[ast.AST] = [parsed(file)]
-    while to_visit:
-        node = to_visit.pop()
+    for node in ast.walk(parsed(file)):
         match node:
-            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-                to_visit += node.orelse
-                continue
             case ast.Import():
                 names |= {alias.name for alias in node.names}
             case ast.ImportFrom():
                 assert node.module and not node.level, f"{file}: a relative import"
                 # A name that is imported from a package may be one of its modules.
                 names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        to_visit += ast.iter_child_nodes(node)
     packages = {name.rsplit(".", n)[0] for name in names for n in range(1, name.count(".") + 1)}
     return names | packages
 

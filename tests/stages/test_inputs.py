@@ -11,6 +11,17 @@ HEADER = "image,actual,predicted,confidence\n"
 LOSS = "plots/training/plots/metrics/val/loss.tsv"
 
 
+MISSING = {
+    "filter": ["data/raw"],
+    "train": ["data/cifar2/train.pt"],
+    "evaluate": ["models/model.pt", "data/cifar2/val.pt", "data/val.pt"],
+    "plot": [
+        *("data/cifar2/val.pt", "data/val.pt", LOSS, "metrics/accuracy.json"),
+        *("metrics/neither.csv", "plots/predictions.csv", "plots/surest.csv"),
+    ],
+}
+
+
 def times(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
@@ -18,31 +29,14 @@ def times(folder: Path) -> dict[Path, int]:
 @pytest.mark.parametrize(
     ("stage", "file", "content", "reason"),
     [
-        ("filter", "data/raw", None, "no such file"),
-        ("train", "data/cifar2/train.pt", None, "no such file"),
-        ("train", "data/cifar2/val.pt", None, "no such file"),
-        ("evaluate", "models/model.pt", None, "no such file"),
-        ("evaluate", "models/model.json", None, "no such file"),
-        ("evaluate", "data/cifar2/val.pt", None, "no such file"),
-        ("evaluate", "data/val.pt", None, "no such file"),
-        ("plot", "data/cifar2/val.pt", None, "no such file"),
-        ("plot", "data/val.pt", None, "no such file"),
-        ("plot", LOSS, None, "no such file"),
-        ("plot", "metrics/accuracy.json", None, "no such file"),
-        ("plot", "metrics/neither.csv", None, "no such file"),
-        ("plot", "plots/predictions.csv", None, "no such file"),
-        ("plot", "plots/surest.csv", None, "no such file"),
+        *((name, file, None, "no such file") for name in MISSING for file in MISSING[name]),
         ("filter", "data/raw/synthetic.npz", "", "not the stand-in (No data left in file)"),
-        ("train", "data/cifar2/train.pt", "PK", "damaged ("),
         ("evaluate", "models/model.pt", "PK", "damaged ("),
         ("evaluate", "models/model.json", "[]", "not a trained network ("),
-        ("evaluate", "data/val.pt", "PK", "damaged ("),
-        ("plot", "data/cifar2/val.pt", "PK", "damaged ("),
         ("plot", LOSS, "step\tloss\n1\tx\n", "damaged ("),
         ("plot", "metrics/accuracy.json", "{}", "damaged (dataset Field required"),
         ("plot", "metrics/neither.csv", "class,images\nall,8\n", "damaged ('confidence')"),
         ("plot", "plots/predictions.csv", "image\n0\n", "damaged ('actual')"),
-        ("plot", "plots/surest.csv", "image\n0\n", "damaged ('actual')"),
         # Whole files that are not of the same run.
         ("evaluate", "models/model.json", ('"net"', '"vgg"'), "not a trained network (Error"),
         ("evaluate", "models/model.json", ('"bird"', '"cat"'), "trained on ['airplane', 'cat'],"),

@@ -9,12 +9,6 @@ from tests.conftest import write
 from tests.stages.conftest import main
 
 
-def test_valid_settings_are_noted(tmp_path: Path) -> None:
-    write(tmp_path / "params.yaml")
-    main("settings", tmp_path)
-    assert (tmp_path / "data/checked").read_text() == "the settings are valid\n"
-
-
 def test_device_that_is_not_on_this_machine_is_an_error(tmp_path: Path) -> None:
     """With CUDA there are some devices, but hardly a hundred."""
     write(tmp_path / "params.yaml", train__device="cuda:99")

@@ -1,6 +1,5 @@
 """What `train` writes, what its result depends on, and when it continues from a snapshot."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +10,7 @@ import train as train_stage
 from cifar2.data import dataset
 from cifar2.errors import UserError
 from cifar2.models import config_keys, list_models
-from tests.conftest import contents, run, words, write
+from tests.conftest import contents, write
 from tests.stages.conftest import tiny_data
 from tests.unit.settings import OTHERS
 
@@ -36,26 +35,6 @@ def afresh(data: Path, **settings: object) -> dict[str, bytes]:
     """Train without a snapshot."""
     shutil.rmtree(data.with_name("snapshots"), ignore_errors=True)
     return trained(data, **settings)
-
-
-def test_outputs_are_the_network_its_description_and_the_series(data: Path) -> None:
-    outputs = trained(data)
-    series = ["train/accuracy", "train/loss", "val/accuracy", "val/loss"]
-    names = ["history/metrics.json", *(f"history/plots/metrics/{each}.tsv" for each in series)]
-    assert sorted(outputs) == [*names, "model.json", "model.pt"]
-    description = json.loads(outputs["model.json"])
-    assert (description["model"], description["config"]) == ("net", {})
-    assert (description["classes"], description["dataset"]) == (["airplane", "bird"], "cifar10")
-
-
-def test_limits_on_the_threads_of_openmp_change_no_byte(data: Path, tmp_path: Path) -> None:
-    """PyTorch hangs, or computes wrong gradients, with fewer threads than it was told."""
-    usual = trained(data, train__epochs=2, train__threads=2)
-    shutil.copytree(data, tmp_path / "data/cifar2")
-    limits = {"OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true"}
-    said = run(*words("train"), cwd=tmp_path, env=limits, timeout=120)
-    assert (tmp_path / "models/model.pt").read_bytes() == usual["model.pt"]
-    assert [line.split()[3] for line in said.splitlines()] == ["1/2", "2/2"]
 
 
 @pytest.mark.parametrize("name", list_models())
