@@ -35,13 +35,12 @@ def main() -> None:
         committed = dict(numbers(json.loads(output("git", "show", f"HEAD:{path}"))))
         made = dict(numbers(json.loads(Path(path).read_bytes())))
         for name in made | committed:
+            cells = ["", "**not made here**" if name in committed else "**not committed**"]
             if name in made and name in committed:
                 difference = made[name] - committed[name]
                 allowed = next((each for key, each in TOLERANCE.items() if key in name), 0)
                 near = abs(difference) <= allowed  # which what is not a number never is
                 cells = [f"{difference:+.4f}", "" if near else f"**more than {allowed}**"]
-            else:
-                cells = ["", "**not made here**" if name in committed else "**not committed**"]
             too_far |= cells[1] != ""
             row = [name, committed.get(name, "-"), made.get(name, "-"), *cells]
             print(f"| {' | '.join(map(str, row))} |")

@@ -61,7 +61,7 @@ def main(
     place = device.prepare(run.train.device, threads=run.train.threads)
     network, description = checkpoint.load(model)
     network.to(place)
-    whole = dataset.load(whole_val) if whole_val else None
+    whole = dataset.load(whole_val) if whole_val else None  # before anything is written
     classes, mirror = description.classes, run.evaluation.mirror
 
     def answers(images: Tensor) -> Tensor:
@@ -103,26 +103,21 @@ def _scores(
     """Return what `accuracy.json` holds, from the logits and labels of each part of the data."""
     from cifar2.inference import evaluation
 
-    def of_class(logits: Tensor, labels: Tensor, label: int) -> float:
-        return evaluation.accuracy(logits[labels == label], labels[labels == label])
-
-    scores = {
-        part: results.ClassScores(
-            accuracy=evaluation.accuracy(*both),
-            loss=evaluation.loss(*both),
-            per_class={
-                name: of_class(*both, label) for label, name in enumerate(description.classes)
-            },
-        )
-        for part, both in measured.items()
-    }
-    train = scores["train"].model_dump(exclude={"per_class"})
+    scores = {}
+    for part, (logits, labels) in measured.items():
+        per_class = {
+            name: evaluation.accuracy(logits[labels == label], labels[labels == label])
+            for label, name in enumerate(description.classes)
+        }
+        accuracy, loss = evaluation.accuracy(logits, labels), evaluation.loss(logits, labels)
+        scores[part] = results.ClassScores(accuracy=accuracy, loss=loss, per_class=per_class)
+    train, val, test = scores["train"], scores["val"], scores.get("test")
     return results.Accuracy(
         dataset=description.source,
         model=description.name,
-        train=results.Scores(**train),
-        val=scores["val"],
-        test=scores.get("test"),
+        train=results.Scores(accuracy=train.accuracy, loss=train.loss),
+        val=val,
+        test=test,
     )
 
 
@@ -134,16 +129,23 @@ def _about_others(
     Returns:
         A summary of each class, and of all as the last one; every prediction, the surest first.
     """
-    found: dict[str, list[Prediction]] = {}  # by the class of the images
+    groups: dict[str, list[Prediction]] = {}  # by the class of the images
     for label, name in enumerate(whole.classes):
         images = (whole.labels == label).nonzero().flatten()
         if name not in classes and len(images):
-            actual = len(images) * [name]
             logits = answers(whole.images[images])
-            found[name] = _predictions(logits, classes, actual, images.tolist())
-    every = [each for group in found.values() for each in group]
-    groups = found | {"all": every} if every else {}
-    rows = [_summarise(name, group, classes) for name, group in groups.items()]
+            actual = len(images) * [name]
+            groups[name] = _predictions(logits, classes, actual, images.tolist())
+    every = [each for group in groups.values() for each in group]
+    if every:
+        groups["all"] = every
+    rows = []
+    for name, group in groups.items():
+        given, count = [each.predicted for each in group], len(group)
+        shares = {each: given.count(each) / count for each in classes}
+        confidence = sum(each.confidence for each in group) / count
+        sure = sum(each.confidence > results.SURE for each in group) / count
+        rows.append(OtherClass(name, count, shares, confidence, sure))
     return rows, sorted(every, key=lambda each: (-each.confidence, each.image))
 
 
@@ -155,16 +157,3 @@ def _predictions(
     numbers = images or range(len(actual))
     rows = zip(numbers, actual, predicted.tolist(), confidences.tolist(), strict=True)
     return [Prediction(image, name, classes[answer], p) for image, name, answer, p in rows]
-
-
-def _summarise(name: str, answers: Sequence[Prediction], classes: Sequence[str]) -> OtherClass:
-    """Summarise the answers for the images of a class that the network does not know."""
-    count = len(answers)
-    given = [each.predicted for each in answers]
-    return OtherClass(
-        name,
-        count,
-        shares={each: given.count(each) / count for each in classes},
-        confidence=sum(each.confidence for each in answers) / count,
-        sure=sum(each.confidence > results.SURE for each in answers) / count,
-    )

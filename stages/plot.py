@@ -52,17 +52,14 @@ def main(
         raise FileError(predictions, f"it has {len(answers)} images, {data} has {len(val.labels)}")
     if any(not 0 <= each.image < len(whole.images) for each in surest_answers):
         raise FileError(surest, f"it has other images than {whole_val}")
+    parts = {"train": scores.train, "val": scores.val, "test": scores.test}
     subject = f"{scores.model} on {scores.dataset} ({', '.join(val.classes)})"
 
     def draw(path: Path, quantity: str, label: str) -> None:
-        final = ", ".join(
-            f"{name} {getattr(each, quantity):.4f}"
-            for name, each in (("train", scores.train), ("val", scores.val), ("test", scores.test))
-            if each
-        )
-        title = f"{subject}\n{quantity} of the trained network: {final}"
-        curves = epochs[f"train_{quantity}"], epochs[f"val_{quantity}"]
-        files.write(path, plotting.curves(*curves, label, title))
+        final = [f"{name} {getattr(each, quantity):.4f}" for name, each in parts.items() if each]
+        title = f"{subject}\n{quantity} of the trained network: {', '.join(final)}"
+        train, val = epochs[f"train_{quantity}"], epochs[f"val_{quantity}"]
+        files.write(path, plotting.curves(train, val, label, title))
 
     draw(loss_plot, "loss", "cross-entropy loss (nats)")
     draw(accuracy_plot, "accuracy", "accuracy")

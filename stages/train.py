@@ -39,6 +39,9 @@ def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path
         run.train.device, threads=run.train.threads, tf32=run.train.precision == "tf32"
     )
     train, val = dataset.load(data / "train.pt"), dataset.load(data / "val.pt")
+    to_train, to_validate = (
+        (dataset.normalize(each.images.to(place)), each.labels.to(place)) for each in (train, val)
+    )
     torch.manual_seed(run.train.seed)
     config = run.model.config()
     network = models.get_model(run.model.name, len(train.classes), **config).to(place)
@@ -48,15 +51,12 @@ def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path
         done = _resume(state, kept, run.train.epochs)
         with progress.reported(history, run.train.epochs, done) as report:
             try:
-                for epoch in loop.fit(
-                    state,
-                    (dataset.normalize(train.images.to(place)), train.labels.to(place)),
-                    (dataset.normalize(val.images.to(place)), val.labels.to(place)),
-                    run,
-                ):
+                for epoch in loop.fit(state, to_train, to_validate, run):
                     _check(epoch, run.train.lr)
                     done.append(epoch)
-                    _keep(state, done, kept)
+                    # A copy, because the tensors change with the next step.
+                    state_dict = copy.deepcopy(state.state_dict())
+                    kept.put({"state": state_dict, "history": [list(each) for each in done]})
                     report(epoch)
             except _stage.Stopped as stop:
                 saved = kept.content["state"]["epoch"] if kept.content else 0
@@ -80,12 +80,6 @@ def _resume(state: State, kept: Snapshot, epochs: int) -> list[Epoch]:
         file=sys.stderr,
     )
     return [Epoch(*values) for values in kept.content["history"]]
-
-
-def _keep(state: State, done: list[Epoch], kept: Snapshot) -> None:
-    # A copy, because the tensors change with the next step.
-    state_dict = copy.deepcopy(state.state_dict())
-    kept.put({"state": state_dict, "history": [list(epoch) for epoch in done]})
 
 
 def _check(epoch: Epoch, lr: float) -> None:

@@ -83,13 +83,8 @@ def wait_for_queue(clone: Path) -> str:
     experiment. Two that start in the same millisecond may overwrite each other's entry. The one
     that lost its entry would wait forever, so it is killed.
     """
-    for _ in range(300):
-        status = run("dvc", "queue", "status", cwd=clone)
-        if not re.search("Queued|Running", status):
-            break
+    while re.search("Queued|Running", status := run("dvc", "queue", "status", cwd=clone)):
         time.sleep(1)
-    else:
-        raise AssertionError(f"an experiment doesn't end:\n{status}")
     workers = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):  # it may have ended meanwhile
@@ -169,9 +164,8 @@ def default_signals() -> None:
 
     Otherwise the tests would inherit that these signals are ignored, and the stages from them.
     """
-    for name in {"SIGINT", "SIGHUP"} & signal.Signals.__members__.keys():
-        number = signal.Signals[name]
-        if signal.getsignal(number) is signal.SIG_IGN:
+    for number in signal.Signals:
+        if number.name in ("SIGINT", "SIGHUP") and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
 
 

@@ -13,10 +13,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
 
-def requirements(texts: Iterable[str]) -> list[Requirement]:
-    """Return the requirements that hold on this system."""
-    found = [Requirement(text) for text in texts]
-    return [each for each in found if each.marker is None or each.marker.evaluate()]
+def requirements(texts: Iterable[str], extra: str = "") -> list[Requirement]:
+    """Return the requirements that hold on this system, with an extra of who requires them."""
+    found, asked = [Requirement(text) for text in texts], {"extra": extra}
+    return [each for each in found if each.marker is None or each.marker.evaluate(asked)]
 
 
 def locked() -> dict[str, Requirement]:
@@ -37,12 +37,7 @@ def test_every_dependency_is_locked_at_the_version_that_is_installed() -> None:
         for extra in ("", *wanted.extras):
             if (name, extra) not in seen:
                 seen.add((name, extra))
-                needed = [Requirement(text) for text in installed.requires or []]
-                left += [
-                    each
-                    for each in needed
-                    if each.marker is None or each.marker.evaluate({"extra": extra})
-                ]
+                left += requirements(installed.requires or [], extra)
 
 
 def test_direct_dependencies_are_locked_at_the_version_that_is_asked_for() -> None:

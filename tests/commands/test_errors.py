@@ -3,26 +3,15 @@
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.commands.conftest import experiment, metrics
 from tests.conftest import copy_project, run
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (
-            "model.name=netresdep",
-            "'netresdep': unknown model; did you mean 'netresdeep'? models: airbench, net,",
-        ),
-        ("train.lr=fast", "'fast' is not allowed; input should be a valid number"),
-    ],
-)
-def test_wrong_setting_is_named_and_no_output_is_lost(change: str, reason: str, tidy: Path) -> None:
+def test_wrong_setting_is_named_and_no_output_is_lost(tidy: Path) -> None:
     before = (tidy / "models" / "model.pt").read_bytes()
-    said = experiment(tidy, change, status=255)
-    assert f"settings: params.yaml: {change.split('=')[0]}: {reason}" in said
+    said = experiment(tidy, "model.name=netresdep", status=255)
+    reason = "'netresdep': unknown model; did you mean 'netresdeep'? models: airbench, net,"
+    assert f"settings: params.yaml: model.name: {reason}" in said
     assert "Traceback" not in said
     assert (tidy / "models" / "model.pt").read_bytes() == before
     assert metrics(tidy)["model"] == "net"
@@ -51,12 +40,16 @@ def give_every_output_other_content_of_the_same_size(clone: Path) -> None:
     assert changed_outputs(clone) == sorted(names)
 
 
+def go_back(clone: Path) -> None:
+    run("bash", "-c", "git restore --staged --worktree . && dvc checkout --force", cwd=clone)
+    assert changed_outputs(clone) == []
+
+
 def test_way_back_after_a_refused_experiment_leaves_the_committed_results(tidy: Path) -> None:
     give_every_output_other_content_of_the_same_size(tidy)
     experiment(tidy, "train.epochs=0", status=255)  # of the size of `epochs: 1`
     assert "params.yaml" in changed_outputs(tidy)
-    run("bash", "-c", "git restore --staged --worktree . && dvc checkout --force", cwd=tidy)
-    assert changed_outputs(tidy) == []
+    go_back(tidy)
 
 
 def test_way_back_after_a_failed_experiment_leaves_the_committed_results(tidy: Path) -> None:
@@ -65,8 +58,7 @@ def test_way_back_after_a_failed_experiment_leaves_the_committed_results(tidy: P
     network = tidy / "src/cifar2/models/net.py"
     network.write_text(network.read_text() + "raise SystemExit('a fault')\n")
     assert "Stage 'settings' didn't change" in experiment(tidy, status=255)
-    run("bash", "-c", "git restore --staged --worktree . && dvc checkout --force", cwd=tidy)
-    assert changed_outputs(tidy) == []
+    go_back(tidy)
 
 
 def test_failed_first_run_leaves_no_file_to_add(tmp_path: Path) -> None:

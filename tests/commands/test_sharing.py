@@ -95,18 +95,12 @@ def ssh(tmp_path: Path) -> Iterator[tuple[str, dict[str, str], Path]]:
     (tmp_path / "home/.ssh").mkdir(parents=True)
     host_key = (tmp_path / "host.pub").read_text()
     (tmp_path / "home/.ssh/known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")
-    options = {
-        "Port": port,
-        "ListenAddress": "127.0.0.1",
-        "HostKey": tmp_path / "host",
-        "AuthorizedKeysFile": tmp_path / "user.pub",
-        "PidFile": "none",
-        "StrictModes": "no",
-        "UsePAM": "no",
-        "Subsystem": "sftp internal-sftp",
-    }
     settings = tmp_path / "sshd_config"
-    settings.write_text("".join(f"{name} {value}\n" for name, value in options.items()))
+    settings.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path / 'host'}\n"
+        f"AuthorizedKeysFile {tmp_path / 'user.pub'}\nPidFile none\nStrictModes no\n"
+        "UsePAM no\nSubsystem sftp internal-sftp\n"
+    )
     with contextlib.suppress(PermissionError):  # only root's sshd needs it
         Path("/run/sshd").mkdir(exist_ok=True)
     server = subprocess.Popen([SSHD, "-D", "-e", "-f", settings], stderr=subprocess.PIPE, text=True)
