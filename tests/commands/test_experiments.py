@@ -25,7 +25,8 @@ def test_another_model_is_compared_kept_and_left_by_the_usual_commands(tidy: Pat
     deep = metrics(tidy)
     assert deep["model"] == "netresdeep"
     changes = run("git", "diff", "--unified=0", "params.yaml", cwd=tidy).splitlines()
-    assert [line for line in changes if re.match(r"[-+] ", line)] == [
+    # The comment may keep its column.
+    assert [re.sub(" +#", "  #", line) for line in changes if re.match(r"[-+] ", line)] == [
         "-  name: net",
         "+  name: netresdeep",
         "-  n_blocks: 10  # residual blocks of netresdeep",
