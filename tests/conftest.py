@@ -83,8 +83,13 @@ def wait_for_queue(clone: Path) -> str:
     experiment. Two that start in the same millisecond may overwrite each other's entry. The one
     that lost its entry would wait forever, so it is killed.
     """
-    while re.search("Queued|Running", status := run("dvc", "queue", "status", cwd=clone)):
+    for _ in range(300):
+        status = run("dvc", "queue", "status", cwd=clone)
+        if not re.search("Queued|Running", status):
+            break
         time.sleep(1)
+    else:
+        raise AssertionError(f"an experiment doesn't end:\n{status}")
     workers = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):  # it may have ended meanwhile
