@@ -1,36 +1,43 @@
-"""A small zoo in a clone, before and after its training, and how tests change it."""
+"""A small zoo in a clone, and how tests change it."""
 
-import re
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
-from tests.conftest import copy_clone, copy_project, run
+from tests.conftest import copy_clone, run
 
 NONE: dict[str, Any] = {"seeds": [], "variants": {}}
-RUNS = ["baseline-1", "other-1", "res-1", "res-2", "try-1"]
+RUNS = ["other-1", "res-1", "res-2", "try-1"]
+
+
+def variant(name: str, **groups: Any) -> dict[str, Any]:
+    return {"model": {"name": name}} | groups
+
+
+RES = {"seeds": [1, 2], "variants": {"res": variant("netres")}}
+OTHER = {  # with as many classes as the stand-in has
+    "seeds": [1],
+    "classes": ["bird", "airplane"],
+    "variants": {"other": variant("netwidth")},
+}
+TRIALS = {"holdout": 0.2, "seeds": [1], "variants": {"try": variant("netdepth")}}
 
 
 def write_zoo(clone: Path, **groups: Any) -> None:
     """Write the zoo's settings: no variants but those in `groups`."""
     path = clone / "zoo" / "params.yaml"
-    none = {
-        "quick": NONE,
-        "middle": NONE,
-        "slow": NONE,
-        "ten_classes": NONE | {"classes": ["bird", "airplane"]},
-        "trials": NONE | {"holdout": 0.2},
+    none = dict.fromkeys(("quick", "middle", "slow"), NONE) | {
+        "ten_classes": OTHER | NONE,
+        "trials": TRIALS | NONE,
         "asked_about_others": [],
     }
     settings = yaml.safe_load(path.read_text()) | none | groups
     path.write_text(yaml.safe_dump(settings, sort_keys=False))
-
-
-def variant(name: str, **groups: Any) -> dict[str, Any]:
-    return {"model": {"name": name}} | groups
 
 
 def add_comment(path: Path) -> None:
@@ -55,43 +62,33 @@ def runs_done(clone: Path) -> list[str]:
     return sorted(log.stem for log in logs)
 
 
-def locked_runs(clone: Path) -> Any:
-    """Return what the lock file has of the runs; `compose` has a new output after any change."""
-    stages = yaml.safe_load((clone / "zoo" / "dvc.lock").read_text())["stages"]
-    return {name: stage for name, stage in stages.items() if re.match("(train|evaluate)_", name)}
+def locked(clone: Path) -> dict[str, Any]:
+    """Return what both lock files have of trainings and evaluations."""
+    files = [clone / name for name in ("dvc.lock", "zoo/dvc.lock")]
+    stages = [each for file in files for each in yaml.safe_load(file.read_text())["stages"].items()]
+    return {name: stage for name, stage in stages if name.startswith(("train", "evaluate"))}
 
 
 @pytest.fixture(scope="session")
-def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a clone with a zoo of five short runs on the stand-in, of which none was done."""
-    clone = copy_project(tmp_path_factory.mktemp("untrained"))
-    shutil.rmtree(clone / "zoo" / "runs")
-    (clone / "zoo" / "dvc.lock").unlink()
-    write_zoo(
-        clone,
-        quick={"seeds": [1], "variants": {"baseline": variant("net")}},
-        middle={"seeds": [1, 2], "variants": {"res": variant("netres")}},
-        ten_classes={  # with as many classes as the stand-in has
-            "seeds": [1],
-            "classes": ["bird", "airplane"],
-            "variants": {"other": variant("net")},
-        },
-        trials={"holdout": 0.2, "seeds": [1], "variants": {"try": variant("netdepth")}},
-        asked_about_others=["res-1"],
-    )
-    run("dvc", "repro", cwd=clone)
-    commit(clone)
-    return clone
+def trained(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a clone with a zoo of four short runs on the stand-in, trained and committed.
 
-
-@pytest.fixture(scope="session")
-def trained(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a clone in which threads of this machine trained that zoo, and it was committed."""
-    clone = copy_clone(untrained, tmp_path_factory.mktemp("trained") / "copy")
-    train(clone, "--jobs", "2")
-    assert runs_done(clone) == RUNS
-    commit(clone)
-    return clone
+    The first of the processes that test makes it, for all of them.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            part = copy_clone(clone, folder.with_suffix(".part"))
+            shutil.rmtree(part / "zoo" / "runs")
+            (part / "zoo" / "dvc.lock").unlink()
+            groups = {"middle": RES, "ten_classes": OTHER, "trials": TRIALS}
+            write_zoo(part, **groups, asked_about_others=["res-1"])
+            train(part, "--jobs", "2")
+            assert runs_done(part) == RUNS
+            commit(part)
+            part.rename(folder)
+    return folder
 
 
 @pytest.fixture

@@ -1,17 +1,17 @@
 """What the zoo makes of a small DVC project: what there is to do, and what is recorded."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import dvc.dvcfile
 import pytest
 import yaml
 
+from cifar2.errors import UserError
 from tests.conftest import run
 from zoo import lock, train
-from zoo.lock import change_beside_code, opened, outdated, record, runs, tasks
-from zoo.run import Ended
+from zoo.lock import change_beside_code, opened, outdated, record, reproduce, runs, tasks
+from zoo.run import Ended, Progress
 
 COPY = "python -c \"import shutil; shutil.copy('{}-${{item.seed}}', '{}-${{item.seed}}')\""
 
@@ -59,23 +59,19 @@ def test_with_a_stage_those_are_run_that_read_what_it_writes(project: Path) -> N
     assert to_do(project) == {seed: [f"evaluate@{seed}", f"draw@{seed}"] for seed in ("1", "2")}
 
 
-def test_a_missing_result_is_made_again_and_a_missing_checkpoint_is_not(project: Path) -> None:
-    (project / "model-1").unlink()
-    (project / "model-2").unlink()
-    (project / "accuracy-2").unlink()
+def test_what_is_missing_or_another(project: Path) -> None:
+    """A missing result is made again and not adopted; a missing checkpoint is neither."""
+    for name in ("model-1", "model-2", "accuracy-2"):
+        (project / name).unlink()
     assert to_do(project) == {"2": ["evaluate@2", "draw@2"]}
 
+    def reasons() -> list[str]:
+        with opened(project) as repo:
+            return [change_beside_code(stages) for stages in runs(repo).values()]
 
-def test_a_run_whose_result_is_missing_or_another_is_not_adopted(project: Path) -> None:
-    (project / "model-1").unlink()
-    (project / "accuracy-2").unlink()
-    with opened(project) as repo:
-        reasons = [change_beside_code(stages) for stages in runs(repo).values()]
-    assert reasons == ["", "its result is missing: accuracy-2"]
+    assert reasons() == ["", "its result is missing: accuracy-2"]
     (project / "accuracy-1").write_text("2")
-    with opened(project) as repo:
-        reason = change_beside_code(runs(repo)["1"])
-    assert reason == "its result is not the recorded one: accuracy-1"
+    assert reasons()[0] == "its result is not the recorded one: accuracy-1"
 
 
 def test_lock_file_is_whole_although_its_writing_was_stopped(
@@ -103,6 +99,12 @@ def test_lock_file_is_whole_although_its_writing_was_stopped(
     assert to_do(project) == {"1": ["evaluate@1", "draw@1"]}
 
 
+def test_another_command_that_holds_the_lock_of_dvc_is_named_in_one_line(project: Path) -> None:
+    with opened(project) as repo, repo.lock, pytest.raises(UserError) as refused:
+        reproduce(project, ["train@1"], wait=False)
+    assert str(refused.value).startswith(f"DVC in {project}: Unable to acquire lock. ")
+
+
 # What `train` does with what executors yield. No process runs here.
 
 
@@ -116,19 +118,17 @@ def changed(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
+def do_all(project: Path, progress: Progress) -> dict[str, str]:
+    with opened(project) as repo:
+        return train._do_all(repo, tasks(runs(repo), outdated(repo)), progress, 0)
+
+
 def ended(seed: int) -> Ended:
     return Ended(str(seed), {f"{name}-{seed}": b"2" for name in ("model", "accuracy", "picture")})
 
 
-def do_all(project: Path, progress: Iterator[tuple[list[Ended], list[str]]]) -> dict[str, str]:
-    with opened(project) as repo:
-        todo = tasks(runs(repo), outdated(repo))
-        assert len(todo) == 2
-        return train._do_all(repo, todo, (each for each in progress), 0)
-
-
 def test_a_run_that_could_not_be_recorded_is_named(changed: Path) -> None:
-    def progress() -> Iterator[tuple[list[Ended], list[str]]]:
+    def progress() -> Progress:
         (changed / "settings-2").write_text("3")  # after the run read it
         yield [ended(1), ended(2)], []
 
@@ -148,7 +148,7 @@ def test_what_ended_before_a_stop_is_recorded(
 
     monkeypatch.setattr(lock, "record", counted)
 
-    def progress() -> Iterator[tuple[list[Ended], list[str]]]:
+    def progress() -> Progress:
         yield [ended(1)], []
         yield [ended(2)], []  # too soon after the last recording
         assert recorded == [3]

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from cifar2.errors import UserError
 from zoo import cluster
-from zoo.cluster import Returned, versions
+from zoo.cluster import Returned
 from zoo.run import Failed, Task, do, log_of, md5
 
 COPY = "python -c \"import shutil; shutil.copy('settings.yaml', 'model.pt')\""
@@ -63,22 +64,16 @@ def test_a_result_is_kept_if_the_machine_that_was_to_verify_it_dies(
     assert capsys.readouterr().err == "zoo: net-1: done on one machine only: the node died\n"
 
 
-def test_a_machine_without_a_library_has_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "LIBRARIES", ("torch", "no-such-library"))
-    assert versions()["no-such-library"] == "(none)"
+def test_a_wrong_address_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^--cluster: 'head': it is HOST:PORT, or auto$"):
+        cluster._check_address("head")
 
 
 @pytest.mark.parametrize(
     ("device", "threads", "takes", "lacks"),
     [
-        ("auto", 2, {"num_cpus": 2}, ""),
-        ("auto", 3, {"num_cpus": 3}, "it takes 3 cores, and no machine of the cluster has that"),
-        (
-            "cuda:0",
-            1,
-            {"num_cpus": 1, "num_gpus": 0.25},
-            "it takes 1 core and a GPU, and no machine of the cluster has that",
-        ),
+        ("auto", 3, {"num_cpus": 3}, "3 cores"),
+        ("cuda:0", 1, {"num_cpus": 1, "num_gpus": 0.25}, "1 core and a GPU"),
     ],
 )
 def test_a_run_takes_a_part_of_a_gpu_if_its_settings_say_so(
@@ -87,5 +82,6 @@ def test_a_run_takes_a_part_of_a_gpu_if_its_settings_say_so(
     settings = tmp_path / "net-1.yaml"
     settings.write_text(f"train:\n  device: {device}\n  threads: {threads}\n")
     assert cluster._resources(settings) == takes
-    assert cluster._lack(takes, [{"CPU": 1}, {"CPU": 2}]) == lacks
+    lack = f"it takes {lacks}, and no machine of the cluster has that"
+    assert cluster._lack(takes, [{"CPU": 1}, {"CPU": 2}]) == lack
     assert cluster._lack(takes, [{"CPU": 4, "GPU": 1}]) == ""

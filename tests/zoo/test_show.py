@@ -14,30 +14,22 @@ from zoo.show import command
 
 ZOO = variants.load(ROOT / "zoo" / "params.yaml")
 DEFAULTS = params.load(ROOT / "params.yaml")
+RUNS = list(variants.runs(ZOO, DEFAULTS, "zoo"))
 VARIANTS = [name for group in ZOO.groups().values() for name in group.variants]
-
-
-def settings_set_by(words: list[str]) -> params.Params:
-    """Return the defaults with what each `-S` sets, its value read as YAML, as DVC reads it."""
-    merged: dict[str, Any] = DEFAULTS.model_dump()
-    for flag, word in zip(words[::2], words[1::2], strict=True):
-        assert flag == "-S"
-        key, value = word.split("=")
-        group, name = key.split(".")
-        merged[group][name] = YAML(typ="safe", pure=True).load(value)
-    return params.validate(params.Params, merged, "the command")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_command_has_the_settings_of_the_variants_first_run(variant: str) -> None:
     words = shlex.split(command(variant).replace("\\\n", ""))  # as a shell joins lines
     assert words[:5] == ["dvc", "exp", "run", "--name", variant]
-    expected = next(
-        each.settings
-        for each in variants.runs(ZOO, DEFAULTS, "zoo")
-        if each.name.rpartition("-")[0] == variant
-    )
-    assert settings_set_by(words[5:]) == expected
+    merged: dict[str, Any] = DEFAULTS.model_dump()
+    for flag, word in zip(words[5::2], words[6::2], strict=True):
+        assert flag == "-S"
+        key, value = word.split("=")
+        group, name = key.split(".")
+        merged[group][name] = YAML(typ="safe", pure=True).load(value)  # as DVC reads it
+    first = next(run for run in RUNS if run.name.rpartition("-")[0] == variant)
+    assert params.validate(params.Params, merged, "the command") == first.settings
 
 
 def test_unknown_variant_is_refused_in_a_line() -> None:
