@@ -17,16 +17,12 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser("zoo")
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train", help="train every variant that is not up to date")
-    training.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="runs at once, of one thread each"
-    )
-    training.add_argument(
-        "--cluster", metavar="ADDRESS", help="let a Ray cluster do it; auto: the one running here"
-    )
-    training.add_argument(
-        "--verify", type=int, default=0, metavar="N",
-        help="with --cluster: do N runs, drawn at random, on two machines and compare them",
-    )  # fmt: skip
+    help = "runs at once, of one thread each"
+    training.add_argument("--jobs", type=int, default=1, metavar="N", help=help)
+    help = "let a Ray cluster do it; auto: the one running here"
+    training.add_argument("--cluster", metavar="ADDRESS", help=help)
+    help = "with --cluster: do N runs, drawn at random, on two machines and compare them"
+    training.add_argument("--verify", type=int, default=0, metavar="N", help=help)
     commands.add_parser(
         "adopt",
         help="keep the results of changed code, after a check that it gives the same bytes",
@@ -51,11 +47,10 @@ def main(words: Sequence[str] | None = None) -> None:
                 status = 0
             case "adopt":
                 status = adopt()
+            case "train" if arguments.cluster:
+                status = train(on_cluster(arguments.cluster, arguments.verify))
             case "train":
-                cluster, verify = arguments.cluster, arguments.verify
-                status = train(
-                    on_cluster(cluster, verify) if cluster else on_threads(arguments.jobs)
-                )
+                status = train(on_threads(arguments.jobs))
     except UserError as error:
         sys.exit(f"zoo: {error}")
     except KeyboardInterrupt:  # Ctrl-C, which the terminal sends to what is running as well

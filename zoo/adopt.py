@@ -33,7 +33,7 @@ import yaml
 from cifar2 import files
 from zoo import ROOT, lock
 from zoo.lock import Repo, Stage
-from zoo.run import Failed, Files, Task, call, copy_code, md5, outputs_of
+from zoo.run import Failed, Files, Task, call, copy_code, outputs_of
 
 EPOCHS = 8  # so that a training with `train.hardest` has an epoch on all images, and others
 IMAGES = 250  # to train on, and a few more: a last batch has the size that it has on all images
@@ -92,19 +92,14 @@ def adopt() -> int:
 def _adopt(outdated: Trainings, present: Path, scratch: Path) -> dict[str, str]:
     """Check and record trainings; return, by name, why one was refused.
 
-    Args:
-        present: a copy of the working tree.
-        scratch: a folder for recorded code.
+    `present` is a copy of the working tree, and `scratch` a folder for recorded code.
     """
     copied = {name: _hashes(present, training) for name, training in outdated.items()}
-    left = dict(outdated)
-    refused: dict[str, str] = {}
-    for name, training in outdated.items():
-        if reason := lock.change_beside_code(training.outdated):
-            refused[name] = reason
-            del left[name]
+    reasons = {name: lock.change_beside_code(each.outdated) for name, each in outdated.items()}
+    refused = {name: reason for name, reason in reasons.items() if reason}
+    left = {name: training for name, training in outdated.items() if name not in refused}
     for recorded, tasks in _recorded_code(left, scratch):
-        for variant, names in groupby(tasks, _variant):
+        for variant, names in groupby(tasks, lambda name: name.rpartition("-")[0] or name):
             seeds = list(names)
             start = time.monotonic()
             try:
@@ -147,17 +142,15 @@ def _recorded_code(trainings: Trainings, folder: Path) -> Iterator[tuple[Path, d
     Ends when the caller has taken all out of `trainings`.
     """
     for commit in _git("rev-list", "--max-count=100", "HEAD", "--", *PATHS).decode().split():
+        if not trainings:
+            return
         shutil.rmtree(folder, ignore_errors=True)
         archive = _git("archive", commit, "--", ".", ":!docs", ":!tests", ":!zoo/runs")
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")
-        if not _compose(folder):
-            continue
-        copy_code(LOCKS, ROOT, folder)
-        if tasks := _with_recorded_code(folder, trainings):
-            yield folder, tasks
-        if not trainings:
-            return
+        if _compose(folder):
+            copy_code(LOCKS, ROOT, folder)
+            yield folder, _with_recorded_code(folder, trainings)
 
 
 def _compose(project: Path) -> bool:
@@ -175,18 +168,14 @@ def _with_recorded_code(project: Path, trainings: Trainings) -> dict[str, Task]:
     found = {}
     for folder in (".", "zoo"):
         with lock.opened(project / folder) as repo:
-            stages = {stage.name: stage for stage in repo.index.stages}
+            theirs = {stage.name: stage for stage in repo.index.stages}
             for name, training in trainings.items():
-                names = [stage.name for stage in training.stages]
-                if training.folder == folder and stages.keys() >= set(names):
-                    outdated = [stages[stage.name] for stage in training.outdated]
-                    if all(lock.has_recorded_code(stage) for stage in outdated):
-                        found[name] = lock.task_of(name, [stages[each] for each in names])
+                stages = [theirs.get(stage.name) for stage in training.stages]
+                if training.folder == folder and all(stages):
+                    outdated = [theirs[stage.name] for stage in training.outdated]
+                    if all(map(lock.has_recorded_code, outdated)):
+                        found[name] = lock.task_of(name, stages)
     return found
-
-
-def _variant(name: str) -> str:
-    return name.rpartition("-")[0] or name
 
 
 def _hashes(project: Path, training: Training) -> dict[str, str]:
@@ -196,9 +185,8 @@ def _hashes(project: Path, training: Training) -> dict[str, str]:
 
 
 def _differing(these: Mapping[str, object], those: Mapping[str, object]) -> str:
-    return ", ".join(
-        sorted(key for key in these.keys() | those.keys() if these.get(key) != those.get(key))
-    )
+    keys = sorted(these.keys() | those.keys())
+    return ", ".join(key for key in keys if these.get(key) != those.get(key))
 
 
 def _check(recorded: Path, present: Path, training: Training, recorded_task: Task) -> None:
@@ -210,12 +198,12 @@ def _check(recorded: Path, present: Path, training: Training, recorded_task: Tas
     _compare_libraries(recorded)
     folders = recorded / training.folder, present / training.folder
     for path in training.settings:
-        _compare_settings(*(_read(folder / path) for folder in folders))
+        _compare_settings(*(yaml.safe_load((folder / path).read_bytes()) for folder in folders))
     # DVC's API can't be used in two threads at once, so the stages are read before.
     tasks = recorded_task, lock.task_of(recorded_task.name, training.stages)
     for folder in folders:
         for path in training.settings:
-            settings = _read(folder / path)
+            settings = yaml.safe_load((folder / path).read_bytes())
             settings["train"]["epochs"] = EPOCHS
             (folder / path).write_bytes(yaml.safe_dump(settings, sort_keys=False).encode())
         for path in filter(lock.is_data, tasks[1].inputs):
@@ -226,11 +214,6 @@ def _check(recorded: Path, present: Path, training: Training, recorded_task: Tas
         theirs, ours = pool.map(_outputs, ("recorded", "present"), tasks, folders)
     if differing := _differing(theirs, ours):
         raise Refused(f"the bytes differ: {differing}")
-
-
-def _read(settings: Path) -> dict[str, dict[str, Any]]:
-    content: dict[str, dict[str, Any]] = yaml.safe_load(settings.read_bytes())
-    return content
 
 
 def _compare_libraries(recorded: Path) -> None:
@@ -246,10 +229,9 @@ def _compare_libraries(recorded: Path) -> None:
 def _compare_settings(recorded: dict[str, Any], present: dict[str, Any]) -> None:
     """Refuse another value; a setting that only one of the two knows is left to the check."""
     for group in sorted(recorded.keys() & present.keys()):
-        theirs, ours = recorded[group], present[group]
-        for key in sorted(theirs.keys() & ours.keys()):
-            if theirs[key] != ours[key]:
-                raise Refused(f"{group}.{key} was {theirs[key]}, now it is {ours[key]}")
+        for key, theirs in sorted(recorded[group].items()):
+            if (ours := present[group].get(key, theirs)) != theirs:
+                raise Refused(f"{group}.{key} was {theirs}, now it is {ours}")
 
 
 def _write_part(data: Path, to: Path, batch_size: int) -> None:
@@ -285,8 +267,8 @@ def _record(trainings: Trainings, copied: dict[str, dict[str, str]]) -> None:
             raise Refused(reason)
     for training in trainings.values():
         folder = ROOT / training.folder
+        settings = lock.hash_of(folder / training.settings[-1])
         for output in lock.task_of("", training.outdated).outputs:
             if output.endswith("/made_by"):
-                settings = (folder / training.settings[-1]).read_bytes()
-                files.write(folder / output, f"{md5(settings)}\n".encode())
+                files.write(folder / output, f"{settings}\n".encode())
     lock.record([stage for training in trainings.values() for stage in training.outdated])

@@ -38,20 +38,14 @@ GPU_SHARE = 0.25  # of a GPU, for a run on one: the networks are small
 
 
 class Returned(NamedTuple):
-    """What another machine sends back.
+    """What another machine sends back."""
 
-    node, address: of the machine, in the cluster.
-    log: what the commands printed.
-    hashes: the MD5 of each file, taken there.
-    failure: why there are no files, or "".
-    """
-
-    node: str
+    node: str  # its ID in the cluster
     address: str
-    log: bytes
+    log: bytes  # what the commands printed
     files: Files
-    hashes: dict[str, str]
-    failure: str
+    hashes: dict[str, str]  # the MD5 of each file, taken there
+    failure: str  # why there are no files, or ""
 
 
 def do_elsewhere(
@@ -91,11 +85,9 @@ def versions() -> dict[str, str]:
 
 
 def on_cluster(address: str, verify: int) -> Executor:
-    """Return an executor that lets a cluster do tasks.
+    """Return an executor that lets a cluster do tasks, `verify` of them on two machines.
 
-    Args:
-        address: of the cluster, or "auto" for the one that runs here.
-        verify: so many runs, drawn at random, are done on two machines, and must come out equal.
+    Those are drawn at random, and must come out equal.
 
     Raises:
         UserError: if Ray is not installed. When it is called: if there is no such cluster, if one
@@ -105,9 +97,8 @@ def on_cluster(address: str, verify: int) -> Executor:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
     except ImportError as error:
-        raise UserError(
-            'Ray is not installed: pip install -c constraints.txt -e ".[cluster]"'
-        ) from error
+        install = 'pip install -c constraints.txt -e ".[cluster]"'
+        raise UserError(f"Ray is not installed: {install}") from error
 
     def execute(tasks: list[Task], zoo: Path, scratch: Path) -> Progress:
         @functools.cache  # what many runs read goes to each machine once
@@ -145,13 +136,10 @@ def on_cluster(address: str, verify: int) -> Executor:
                     task, before = running.pop(ref)
                     returned = _get(ref)
                     if task.name in twice and not before and not returned.failure:
-                        others = [
-                            node
-                            for node, machine in nodes.items()
-                            if node != returned.node and not _lack(takes(task), [machine])
-                        ]
-                        if others:
-                            running[submit(task, random.choice(others))] = task, returned
+                        others = nodes.keys() - {returned.node}
+                        able = [node for node in others if not _lack(takes(task), [nodes[node]])]
+                        if able:
+                            running[submit(task, random.choice(able))] = task, returned
                             continue
                         _say_unverified(task.name, "no other machine has what it takes")
                     ended.append(_received(task.name, returned, before, scratch))
@@ -174,51 +162,39 @@ def connected(address: str, code: Path) -> Iterator[dict[str, dict[str, float]]]
     _check_address(address)
     pinned = {name: os.environ[name] for name in KERNELS if name in os.environ}
     try:
+        environment = {"working_dir": str(code), "env_vars": HIDE | pinned}
         context = ray.init(
-            address,
-            runtime_env={"working_dir": str(code), "env_vars": HIDE | pinned},
-            log_to_driver=False,
-            logging_level=logging.ERROR,
+            address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR
         )
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         hint = "no cluster answers; `ray start --head` starts one"
         # For a wrong token Ray raises a ConnectionError, and only the text of its cause says why.
         if "AuthenticationError" in f"{error!r} {error.__cause__}":
-            hint = (
-                "this machine has no token, or not the cluster's; copy the head's"
-                " ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
-            )
+            hint = "this machine has no token, or not the cluster's; copy the head's"
+            hint += " ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
         raise UserError(f"--cluster: {address}: {hint}") from error
     except (RuntimeError, ValueError) as error:
         raise UserError(f"--cluster: {address}: {' '.join(str(error).split())}") from error
     try:
         if url := context.dashboard_url:
             print(f"Ray's dashboard: http://{url}", file=sys.stderr)
-        nodes = {
-            node["NodeID"]: node
-            for node in ray.nodes()
-            if node["Alive"] and node["Resources"].get("CPU")
-        }
+        able = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         look = ray.remote(num_cpus=0)(versions)
-        found = {
-            node: look.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-            ).remote()
-            for node in nodes
-        }
-        for node, ref in found.items():
-            place = nodes[node]["NodeManagerAddress"]
+        found = []
+        for node in able:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            found.append(look.options(scheduling_strategy=there).remote())
+        for node, ref in zip(able, found, strict=True):
+            place = node["NodeManagerAddress"]
             try:
                 theirs = ray.get(ref)
             except ray.exceptions.RayError as error:
                 raise UserError(f"--cluster: {place}: {first_line(error)}") from error
             for name, ours in versions().items():
                 if theirs[name] != ours:
-                    raise UserError(
-                        f"{place} has {name} {theirs[name]}, this machine has {ours}; install the"
-                        " same there, or run `ray stop` there"
-                    )
-        yield {node: each["Resources"] for node, each in nodes.items()}
+                    differ = f"{place} has {name} {theirs[name]}, this machine has {ours}"
+                    raise UserError(f"{differ}; install the same there, or run `ray stop` there")
+        yield {node["NodeID"]: node["Resources"] for node in able}
     finally:
         ray.shutdown()
 
@@ -247,13 +223,11 @@ def _resources(settings: Path) -> dict[str, float]:
 
 def _lack(takes: dict[str, float], machines: Iterable[dict[str, float]]) -> str:
     """Return what a run takes that none of the machines has, or ""."""
-    kinds = {"num_cpus": "CPU", "num_gpus": "GPU"}
-    for machine in machines:
-        if all(machine.get(kinds[word], 0) >= amount for word, amount in takes.items()):
-            return ""
-    cores = f"{takes['num_cpus']:g} core{'' if takes['num_cpus'] == 1 else 's'}"
-    gpu = " and a GPU" if "num_gpus" in takes else ""
-    return f"it takes {cores}{gpu}, and no machine of the cluster has that"
+    cpus, gpus = takes["num_cpus"], takes.get("num_gpus", 0)
+    if any(each.get("CPU", 0) >= cpus and each.get("GPU", 0) >= gpus for each in machines):
+        return ""
+    cores = f"{cpus:g} core{'' if cpus == 1 else 's'}{' and a GPU' if gpus else ''}"
+    return f"it takes {cores}, and no machine of the cluster has that"
 
 
 def _get(ref: ObjectRef[Returned]) -> Returned:
@@ -263,10 +237,10 @@ def _get(ref: ObjectRef[Returned]) -> Returned:
         return ray.get(ref)
     except ray.exceptions.RayTaskError:
         raise  # a fault of ours
-    except ray.exceptions.TaskUnschedulableError as error:
-        return Returned("", "", b"", {}, {}, first_line(error))
     except ray.exceptions.RayError as error:
-        return Returned("", "", b"", {}, {}, f"{first_line(error)} (tried {RETRIES + 1} times)")
+        unplaced = isinstance(error, ray.exceptions.TaskUnschedulableError)
+        tried = "" if unplaced else f" (tried {RETRIES + 1} times)"
+        return Returned("", "", b"", {}, {}, first_line(error) + tried)
 
 
 def _say_unverified(name: str, reason: str) -> None:
@@ -276,8 +250,7 @@ def _say_unverified(name: str, reason: str) -> None:
 def _received(name: str, returned: Returned, before: Returned | None, scratch: Path) -> Ended:
     """Return what a worker returned, if it is whole, or what is wrong with it; write its log.
 
-    Args:
-        before: what another machine returned for the same run, if it is to be verified.
+    `before` is what another machine returned for the same run, if it is to be verified.
     """
     if before and returned.failure:
         _say_unverified(name, returned.failure)
@@ -288,8 +261,6 @@ def _received(name: str, returned: Returned, before: Returned | None, scratch: P
     if {path: md5(content) for path, content in returned.files.items()} != returned.hashes:
         failure = f"what {returned.address} sent was damaged on its way"
     elif before and before.hashes != returned.hashes:
-        differing = sorted(
-            path for path, hash in returned.hashes.items() if before.hashes.get(path) != hash
-        )
+        differing = sorted(path for path, _ in returned.hashes.items() - before.hashes.items())
         failure = f"{before.address} and {returned.address} disagree: {', '.join(differing)}"
     return Ended(name, {} if failure else returned.files, failure)

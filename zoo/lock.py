@@ -79,10 +79,9 @@ def both_opened() -> Iterator[tuple[list[Stage], Repo]]:
 
 
 def reproduce(folder: Path, stages: list[str], wait: bool = True, alone: bool = True) -> None:
-    """Let DVC run stages that are not up to date. One that fails does not stop the others.
+    """Let DVC run stages (`alone`, or with those that they depend on) that are not up to date.
 
-    Args:
-        alone: without those that they depend on.
+    One that fails does not stop the others.
     """
     os.environ["PATH"] = PATH
     with contextlib.chdir(folder), opened(folder, wait) as repo:
@@ -93,8 +92,7 @@ def reproduce(folder: Path, stages: list[str], wait: bool = True, alone: bool = 
 def compose() -> None:
     """Write the settings of each run."""
     path = ZOO / "params.yaml"
-    for _ in variants.runs(variants.load(path), params.load(ROOT / "params.yaml"), str(path)):
-        pass
+    list(variants.runs(variants.load(path), params.load(ROOT / "params.yaml"), str(path)))
     params.read_yaml(ROOT / "dvc.yaml")
     reproduce(ZOO, ["compose"], wait=False)
 
@@ -110,9 +108,9 @@ def make_data(stages: Iterable[Stage]) -> None:
 def compare(repo: Repo) -> None:
     """Compare the runs that are finished, and draw the confusions."""
     names = [stage.name for stage in repo.index.stages]
-    groups = {name.partition("@")[0] for name in names if name.startswith("train")}
+    trainings = [name for name in names if name.startswith("train")]
     wanted = [name for name in names if name.startswith(("confusion", "compare_"))]
-    if groups != {"train_trials"}:
+    if not all(name.startswith("train_trials") for name in trainings):
         wanted.append("compare")
     if (ZOO / "runs").exists():  # a first run was finished
         reproduce(ZOO, wanted)
@@ -152,18 +150,17 @@ def outdated(repo: Repo) -> Runs:
 
 def tasks(every: Runs, left: Runs) -> list[Task]:
     """Return what there is to do for the runs in `left`, whose outdated stages these are."""
-    return [task_of(name, _to_do(every[name], stages)) for name, stages in left.items()]
-
-
-def _to_do(every: list[Stage], outdated: list[Stage]) -> list[Stage]:
-    """Return the stages of a run to run again."""
-    training = every[0]
-    if training not in outdated:
-        with training.repo.lock:
-            training.checkout(allow_missing=True)
-            if not training.changed():
-                return every[1:]  # all, because some read what others write
-    return every
+    found = []
+    for name, outdated in left.items():
+        training, *others = every[name]
+        whole = training in outdated
+        if not whole:
+            with training.repo.lock:
+                training.checkout(allow_missing=True)
+                whole = training.changed()
+        # All others, because some read what others write.
+        found.append(task_of(name, every[name] if whole else others))
+    return found
 
 
 def task_of(name: str, stages: list[Stage]) -> Task:
@@ -175,8 +172,7 @@ def task_of(name: str, stages: list[Stage]) -> Task:
             path = Path(dep.fs_path)
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if "__pycache__" not in file.parts:
-                    name_of_file = Path(os.path.relpath(file, dep.stage.wdir)).as_posix()
-                    inputs[name_of_file] = hash_of(file)
+                    inputs[Path(os.path.relpath(file, dep.stage.wdir)).as_posix()] = hash_of(file)
     return Task(name, [(stage.name, stage.cmd) for stage in stages], inputs, outputs)
 
 
@@ -225,13 +221,10 @@ def has_recorded_code(stage: Stage) -> bool:
 
 
 def record(stages: list[Stage]) -> None:
-    """Tell DVC that what lies there is the result of these stages, with the present inputs.
+    """Tell DVC that what lies there is the result of these stages of one project.
 
     Outputs that are not there stay as they were recorded. Where none is missing, `dvc repro` can
     restore them from DVC's cache later.
-
-    Args:
-        stages: of one project.
     """
     if not stages:
         return

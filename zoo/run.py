@@ -76,12 +76,11 @@ def do(
     scratch: Path,
     variables: Mapping[str, str],
 ) -> Files:
-    """Do a run; return what it wrote.
+    """Do a run with the code in a folder, in a folder of its own; return what it wrote.
 
     Args:
-        code: a folder with the project's code.
         inputs: the contents of the task's inputs, or where they lie.
-        scratch: the folder for the run's own folder, which is removed at the end, and its log.
+        scratch: for the run's own folder, which is removed at the end, and its log.
         variables: to add to the environment.
 
     Raises:
@@ -123,9 +122,8 @@ def outputs_of(
         path = folder / output
         if not path.exists():
             raise Failed(f"{output} was not written")
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                found[file.relative_to(folder).as_posix()] = file.read_bytes()
+        for file in filter(Path.is_file, [path, *sorted(path.rglob("*"))]):
+            found[file.relative_to(folder).as_posix()] = file.read_bytes()
     return found
 
 

@@ -19,25 +19,28 @@ def command(variant: str) -> str:
     path = ROOT / "zoo" / "params.yaml"
     zoo = variants.load(path)
     defaults = params.load(ROOT / "params.yaml")
-    groups = [group for group in zoo.groups().values() if variant in group.variants]
-    if not groups:
-        known = [name for group in zoo.groups().values() for name in group.variants]
-        hint = params.did_you_mean(variant, known)
+    known = {name: group.seeds for group in zoo.groups().values() for name in group.variants}
+    if variant not in known:
+        hint = params.did_you_mean(variant, list(known))
         raise UserError(f"{variant!r}: unknown variant;{hint} variants: {', '.join(known)}")
-    (group,) = groups
-    if not group.seeds:
+    if not known[variant]:
         raise UserError(f"{variant}: no seeds")
-    name = f"{variant}-{group.seeds[0]}"
+    name = f"{variant}-{known[variant][0]}"
     runs = variants.runs(zoo, defaults, str(path))
     wanted = next(run.settings for run in runs if run.name == name).model_dump()
     flags = [
-        f"-S {shlex.quote(f'{section}.{key}={_written(value)}')}"
+        f"-S {shlex.quote(f'{section}.{key}={_written(wanted[section][key])}')}"
         for section, values in defaults.model_dump().items()
         for key, value in values.items()
         if wanted[section][key] != value
-        for value in [wanted[section][key]]
     ]
-    return _wrapped(["dvc exp run", f"--name {variant}", *flags])
+    # Lines that a shell reads as one; a flag stays in one of them.
+    words = ["dvc exp run", f"--name {variant}", *flags]
+    text = " ".join(word.replace(" ", "\0") for word in words)
+    lines = textwrap.wrap(
+        text, 96, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    return " \\\n".join(lines).replace("\0", " ")
 
 
 def _written(value: object) -> str:
@@ -45,12 +48,3 @@ def _written(value: object) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(str, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _wrapped(words: list[str]) -> str:
-    """Join words by spaces, in lines that a shell reads as one."""
-    text = " ".join(word.replace(" ", "\0") for word in words)
-    lines = textwrap.wrap(
-        text, 96, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-    )
-    return " \\\n".join(lines).replace("\0", " ")

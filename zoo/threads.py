@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import queue
 import re
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,32 +18,27 @@ def on_threads(jobs: int) -> Executor:
     """Return an executor that does `jobs` tasks at a time on this machine."""
 
     def execute(tasks: list[Task], zoo: Path, scratch: Path) -> Progress:
-        ended: queue.SimpleQueue[Ended | BaseException] = queue.SimpleQueue()
         running: dict[str, None] = {}
 
-        def work(task: Task) -> None:
+        def work(task: Task) -> Ended:
             running[task.name] = None
             try:
                 inputs = {path: zoo / path for path in task.inputs}
                 # Snapshots of a training that was stopped lie in the zoo.
                 variables = {"DVC_ROOT": str(zoo)}
-                ended.put(Ended(task.name, do(task, scratch / "code", inputs, scratch, variables)))
+                return Ended(task.name, do(task, scratch / "code", inputs, scratch, variables))
             except (Failed, OSError) as error:
-                ended.put(Ended(task.name, {}, str(error)))
-            except BaseException as error:
-                ended.put(error)
+                return Ended(task.name, {}, str(error))
             finally:
                 del running[task.name]
 
         pool = ThreadPoolExecutor(jobs)
-        left = len(tasks)
+        left = {pool.submit(work, task) for task in tasks}
         try:
-            for task in tasks:
-                pool.submit(work, task)
             while left:
-                now = _waiting(ended)
-                left -= len(now)
-                yield now, [_with_epoch(name, log_of(scratch, name)) for name in list(running)]
+                done, left = wait(left, timeout=2, return_when=FIRST_COMPLETED)
+                names = [_with_epoch(name, log_of(scratch, name)) for name in list(running)]
+                yield [each.result() for each in done], names
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             if sys.platform != "win32":  # there, the terminal sends Ctrl-C to them as well
@@ -54,19 +48,6 @@ def on_threads(jobs: int) -> Executor:
             pool.shutdown()
 
     return execute
-
-
-def _waiting(ended: queue.SimpleQueue[Ended | BaseException]) -> list[Ended]:
-    """Wait two seconds at most; return what is in the queue."""
-    found = []
-    with suppress(queue.Empty):
-        each = ended.get(timeout=2)
-        while True:
-            if isinstance(each, BaseException):
-                raise each
-            found.append(each)
-            each = ended.get_nowait()
-    return found
 
 
 def _with_epoch(name: str, log: Path) -> str:

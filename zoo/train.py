@@ -19,7 +19,7 @@ from tqdm import tqdm
 from cifar2 import files
 from zoo import ROOT, lock
 from zoo.lock import SCRATCH, ZOO, Repo
-from zoo.run import COMMANDS, Ended, Executor, Files, Progress, Task, copy_code, log_of, md5
+from zoo.run import COMMANDS, Executor, Files, Progress, Task, copy_code, log_of, md5
 
 # The last three are what a worker of a cluster imports.
 CODE = (*COMMANDS, "zoo/__init__.py", "zoo/cluster.py", "zoo/run.py")
@@ -66,50 +66,34 @@ def _do_all(repo: Repo, tasks: list[Task], progress: Progress, done: int) -> dic
     total = done + len(tasks)
     record_at = time.monotonic()
     try:
-        with (
-            closing(progress),
-            tqdm(total=total, initial=done, unit="run", disable=None) as bar,
-        ):
+        with closing(progress), tqdm(total=total, initial=done, unit="run", disable=None) as bar:
             for ended, running in progress:
-                for each in ended:
-                    if reason := _kept(by_name[each.name], each):
-                        failed[each.name] = reason
+                for name, written, reason in ended:
+                    try:
+                        if not reason:
+                            _keep(by_name[name], written)
+                    except OSError as error:  # a full disk
+                        reason = str(error)
+                    if reason:
+                        failed[name] = reason
                 start = time.monotonic()
                 if ended and start > record_at:
                     failed |= _record_finished(repo)
-                    took = time.monotonic() - start
-                    record_at = start + took / SHARE
-                names = _short(running)
+                    record_at = start + (time.monotonic() - start) / SHARE
+                more = f" and {len(running) - 3} more" if len(running) > 4 else ""
+                names = ", ".join(running[: 3 if more else None]) + more or "none"
                 bar.set_postfix_str(f"{len(failed)} failed, running: {names}")
                 bar.update(len(ended))
                 done += len(ended)
                 if ended and bar.disable:  # not on a terminal
-                    print(
-                        f"{done} of {total} runs done, {len(failed)} of them failed;"
-                        f" running: {names}",
-                        file=sys.stderr,
-                    )
+                    said = f"{len(failed)} of them failed; running: {names}"
+                    print(f"{done} of {total} runs done, {said}", file=sys.stderr)
     finally:
         failed |= _record_finished(repo)
     return failed
 
 
-def _short(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 4 else ""
-    return f"{', '.join(names[: 3 if more else None])}{more}" or "none"
-
-
-def _kept(task: Task, ended: Ended) -> str:
-    """Keep what a run wrote; return why that failed, or ""."""
-    try:
-        if not ended.failure:
-            keep(task, ended.files)
-    except OSError as error:  # a full disk
-        return str(error)
-    return ended.failure
-
-
-def keep(task: Task, written: Files) -> None:
+def _keep(task: Task, written: Files) -> None:
     """Put what a run wrote into the zoo, and note that it is whole, for `_record_finished`."""
     for output in task.outputs:
         if output in written:
@@ -127,8 +111,7 @@ def keep(task: Task, written: Files) -> None:
 def _record_finished(repo: Repo) -> dict[str, str]:
     """Record the runs that are whole, if the files they read and wrote are still the same.
 
-    Returns:
-        For each of the others, why it was not recorded.
+    Returns why, by name, for those that are not.
     """
     whole: set[str] = set()
     refused: dict[str, str] = {}
