@@ -217,9 +217,9 @@ def test_a_machine_with_another_version_is_refused(
 
 
 def test_only_those_who_know_the_token_use_the_cluster(zoo: Path, cluster: Cluster) -> None:
-    none = {"RAY_AUTH_TOKEN": "", "RAY_AUTH_TOKEN_PATH": str(zoo / "nothing")}
-    for variables in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": 64 * "b"}, none):
-        told = train_on(cluster, zoo, status=1, env=variables)
+    none = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(zoo / "nothing")}
+    for variables in ({}, TOKEN | {"RAY_AUTH_TOKEN": 64 * "b"}, none):
+        told = train(zoo, "--cluster", cluster.address, status=1, env=variables)
         refused = f"zoo: --cluster: {cluster.address}: this machine has no token, or not the"
         assert told.splitlines()[-1].startswith(refused)
         assert "Traceback" not in told
