@@ -83,9 +83,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def endless(self, count: int) -> None:
         self.send(bytes(4_000_000))
 
-    def promises_more(self, count: int) -> None:
-        self.send(self.server.content, length=len(self.server.content) + 1000)
-
     def hangs(self, count: int) -> None:
         self.server.ends.wait()
 
@@ -125,10 +122,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def breaks_off_then_restarts(self, count: int) -> None:
         """Break off, then ignore the range and begin again."""
         self.breaks_off(count) if count == 1 else self.good(count)
-
-    def breaks_off_then_refuses(self, count: int) -> None:
-        """Break off, refuse the range, then send the whole file."""
-        self.send(b"no such range", 416) if count == 2 else self.breaks_off_then_restarts(count)
 
 
 @contextmanager

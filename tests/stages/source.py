@@ -7,8 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-
 from cifar2 import PLUMBING
 from cifar2.params import Params
 from tests.conftest import ROOT
@@ -152,12 +150,3 @@ def code(stage: Stage, folder: Path) -> set[Path]:
         elif dep.is_relative_to(ROOT / "src"):
             files |= set(dep.rglob("*.py")) - NOT_IN_DEPS
     return files
-
-
-def changed_in_lock(folder: Path) -> list[str]:
-    """Return the dependencies in a dvc.lock that are not as the stage that made them left them."""
-    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"].values()
-    left = {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
-    deps = [dep for stage in stages for dep in stage.get("deps", []) if dep["path"] in left]
-    assert deps
-    return [dep["path"] for dep in deps if dep.get("md5") != left[dep["path"]]]

@@ -118,19 +118,6 @@ def test_threads_wait_as_the_user_says_and_are_not_limited(
     assert os.environ == chosen
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_wrong_setting_is_one_line_and_status_2(
-    stage: str, tmp_path: Path, run_stage: RunStage
-) -> None:
-    write(tmp_path / "params.yaml", model__name="netresdep")
-    said = run_stage(*words(stage)[2:])
-    assert said.startswith(
-        f"{stage}: params.yaml: model.name: 'netresdep': unknown model; did you mean 'netresdeep'?"
-    )
-    assert said.count("\n") == 1
-    assert os.listdir(tmp_path) == ["params.yaml"]
-
-
 @pytest.mark.parametrize(
     ("error", "line", "more"),
     [

@@ -1,22 +1,19 @@
 """params.yaml: which settings are accepted, and what is said of the others."""
 
-import itertools
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 from dvc.utils.serialize import load_yaml
-from pydantic import ValidationError
 
 from cifar2 import params
 from cifar2.errors import UserError
-from cifar2.models import list_models
 from cifar2.params import Params
 from tests.conftest import ROOT
-from tests.unit.settings import NOT_OF_A_TRAINING, OTHERS, settings
+from tests.unit.settings import settings
 
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_bytes())
 KEYS = [(group, key) for group, values in DEFAULTS.items() for key in values]
@@ -35,22 +32,6 @@ def complaint(load: Callable[[], object], where: object = "params.yaml") -> str:
 # Loading
 
 
-def test_default_settings_are_those_of_the_chapter_and_cannot_be_changed() -> None:
-    run = params.load(ROOT / "params.yaml")
-    assert run.data.classes == ["airplane", "bird"]
-    assert (run.model.name, run.model.n_chans1) == ("net", 32)
-    assert (run.train.epochs, run.train.lr, run.train.batch_size) == (100, 0.01, 64)
-    with pytest.raises(ValidationError, match="frozen"):
-        run.train.epochs = 3  # type: ignore[misc]  # read-only, as mypy says
-
-
-def test_every_setting_in_params_yaml_has_a_comment() -> None:
-    lines = (ROOT / "params.yaml").read_text().splitlines()
-    for above, line in itertools.pairwise(lines):
-        if line.startswith("  ") and ":" in line and not line.lstrip().startswith("#"):
-            assert "  # " in line or above.lstrip().startswith("#"), line
-
-
 def test_value_is_read_as_dvc_reads_it(tmp_path: Path) -> None:
     """PyYAML reads 010 as 8, yes as true and 1e-2 as text."""
     path = tmp_path / "x.yaml"
@@ -64,19 +45,16 @@ def test_value_is_read_as_dvc_reads_it(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"model__name": "netresdep"}, "unknown model; did you mean 'netresdeep'? models: airb"),
-        ({"model__name": "../x"}, "unknown model; models: airbench, net, net1, netbn, netdepth, "),
         ({"model__kernel_size": 4}, "must be odd, so that the convolution keeps height and width"),
         ({"model__dropout": 1.0}, "is not allowed; input should be less than 1"),
-        ({"model__shared_blocks": "yes"}, "is not allowed; input should be a valid boolean"),
-        ({"train__epochs": 0}, "is not allowed; input should be greater than or equal to 1"),
         ({"train__epochs": True}, "is not allowed; input should be a valid integer"),
+        ({"train__epochs": 0}, "is not allowed; input should be greater than or equal to 1"),
         ({"train__lr": "1e-2"}, "is not allowed; input should be a valid number"),
         ({"train__lr": float("nan")}, "is not allowed; input should be a finite number"),
         ({"train__optimizer": "adan"}, "is not allowed; did you mean 'adam'? allowed: sgd, adam, "),
         ({"train__nesterov": True}, "needs a train.momentum above 0"),
         ({"train__device": "gpu"}, "unknown device; devices: auto, cpu, cuda, cuda:N, mps"),
         ({"data__fold": 1}, "needs a data.holdout above 0, such as 0.2"),
-        ({"data__fold": 5, "data__holdout": 0.2}, "a data.holdout of 0.2 has folds 0 to 4"),
         ({"data__fold": 3, "data__holdout": 0.3}, "a data.holdout of 0.3 has folds 0 to 2"),
         ({"data__classes": ["bird", "bird"]}, "a class is named twice"),
     ],
@@ -114,46 +92,14 @@ def test_missing_and_misspelt_settings_are_named(group: str, key: str) -> None:
         ("- a\n- b", "the whole file: ['a', 'b'] is not allowed; "),
         ("model:\n  name: net\n", "data: missing (and "),
         ('"a\\nb": 1', "a b: unknown setting; settings here: data, "),
-        ("\x00", "not valid YAML: "),
         ("a: 2001-99-99", "not valid YAML: "),
         ("[" * 100_000, "not valid YAML: "),
         ("a: 1\na: 2", "not valid YAML: line 2: while constructing a mapping found duplicate key"),
     ],
-    ids=["list", "incomplete", "a line break", "null byte", "no date", "nested", "twice"],
+    ids=["list", "incomplete", "a line break", "no date", "nested", "twice"],
 )
 def test_file_without_the_settings_is_an_error(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     assert complaint(lambda: params.load(path), path) == "No such file or directory"
     path.write_text(text)
     assert complaint(lambda: params.load(path), path).startswith(message)
-
-
-def test_every_fold_of_a_holdout_is_allowed() -> None:
-    for holdout, folds in ((0.5, 2), (0.2, 5), (0.1, 10), (0.05, 20)):
-        settings(data__holdout=holdout, data__fold=folds - 1)
-
-
-# What a run uses
-
-# The values of settings that a training does not use.
-FIXED: dict[str, Any] = {
-    **{"classes": ["airplane", "bird"], "source": "auto", "holdout": 0.0, "fold": 0},
-    **{"n_chans1": 2, "n_blocks": 1, "dropout": 0.0, "shared_blocks": False, "kernel_size": 1},
-    **{"momentum": 0.0, "nesterov": False, "mirror": False, "test": True},
-}
-
-
-@pytest.mark.parametrize("optimizer", get_args(params.Train.model_fields["optimizer"].annotation))
-@pytest.mark.parametrize("name", list_models())
-def test_settings_that_a_training_does_not_use_get_a_fixed_value_and_the_others_stay(
-    name: str, optimizer: str
-) -> None:
-    unusual = OTHERS | NOT_OF_A_TRAINING | {"model__name": name, "train__optimizer": optimizer}
-    run = settings(**unusual)
-    used = set(run.model.config()) | ({"momentum", "nesterov"} if optimizer == "sgd" else set())
-    expected = {
-        group: values | {key: FIXED[key] for key in FIXED.keys() & values.keys() - used}
-        for group, values in run.model_dump().items()
-    }
-    assert params.of_training(run).model_dump() == expected
-    assert params.validate(Params, expected, "").model_dump() == expected  # valid settings

@@ -66,12 +66,6 @@ def kill(node: subprocess.Popen[bytes]) -> None:
     node.wait()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def alone() -> Iterator[None]:
-    with ray_alone():
-        yield
-
-
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """Give a cluster of one node, which wants a token."""
@@ -80,7 +74,8 @@ def cluster() -> Iterator[Cluster]:
         port = unused.getsockname()[1]
     options = (f"--port={port}", f"--node-ip-address={HEAD}", "--include-dashboard=false")
     # A short path, because the names of Ray's sockets have at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as scratch:
+    folder = tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True)
+    with ray_alone(), folder as scratch:
         log = Path(scratch) / "head.log"
         head = start_node(log, "--head", f"--temp-dir={scratch}", *options)
         yield Cluster(f"{HEAD}:{port}", head, Path(scratch))
@@ -128,24 +123,6 @@ def workers() -> list[psutil.Process]:
             if re.match(rf"ray::({'|'.join(RUNS)})", " ".join(process.cmdline())):
                 found.append(process)
     return found
-
-
-def test_auto_without_a_cluster_is_one_line(zoo: Path) -> None:
-    # Ray looks in this folder for the address of a cluster that was started before.
-    told = train(zoo, "--cluster", "auto", status=1, env={"RAY_TMPDIR": str(zoo)})
-    reason = "no cluster answers; `ray start --head` starts one"
-    assert told.splitlines()[-1] == f"zoo: --cluster: auto: {reason}"
-
-
-def test_a_run_sees_a_gpu_only_if_it_asks_for_one(cluster: Cluster, tmp_path: Path) -> None:
-    """By an empty list of GPUs, a program sees none. Without a list, it sees all."""
-    copy_code(CODE, ROOT, tmp_path)
-    code = f"""
-import os, pathlib, ray, zoo.cluster
-with zoo.cluster.connected({cluster.address!r}, pathlib.Path.cwd()):
-    print(repr(ray.get(ray.remote(os.getenv).remote("CUDA_VISIBLE_DEVICES"))))
-"""
-    assert run("python", "-c", code, cwd=tmp_path, env=TOKEN).splitlines()[-1] == "''"
 
 
 def test_results_are_those_of_threads_although_a_process_and_a_node_die(
@@ -226,6 +203,17 @@ def test_only_those_who_know_the_token_use_the_cluster(zoo: Path, cluster: Clust
     assert not (zoo / "zoo/runs").exists()
 
 
+def test_a_run_sees_a_gpu_only_if_it_asks_for_one(cluster: Cluster, tmp_path: Path) -> None:
+    """By an empty list of GPUs, a program sees none. Without a list, it sees all."""
+    copy_code(CODE, ROOT, tmp_path)
+    code = f"""
+import os, pathlib, ray, zoo.cluster
+with zoo.cluster.connected({cluster.address!r}, pathlib.Path.cwd()):
+    print(repr(ray.get(ray.remote(os.getenv).remote("CUDA_VISIBLE_DEVICES"))))
+"""
+    assert run("python", "-c", code, cwd=tmp_path, env=TOKEN).splitlines()[-1] == "''"
+
+
 def test_what_came_back_before_the_head_was_killed_is_recorded(zoo: Path, cluster: Cluster) -> None:
     with training(zoo, cluster) as process:
         process.send_signal(signal.SIGKILL)
@@ -233,3 +221,7 @@ def test_what_came_back_before_the_head_was_killed_is_recorded(zoo: Path, cluste
     told = train_on(cluster, zoo, status=1)
     reason = f"{cluster.address}: Connection refused"
     assert told.splitlines() == ["1 of 4 runs are up to date", f"zoo: --cluster: {reason}"]
+    # Ray looks in this folder for the address of a cluster that was started before.
+    told = train(zoo, "--cluster", "auto", status=1, env={"RAY_TMPDIR": str(zoo)})
+    reason = "auto: no cluster answers; `ray start --head` starts one"
+    assert told.splitlines()[-1] == f"zoo: --cluster: {reason}"

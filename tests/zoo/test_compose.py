@@ -78,7 +78,6 @@ def test_run_has_settings_for_training_and_for_evaluation(project: Path) -> None
     ("file", "settings"),
     [
         ("src/cifar2/training/loop.py", settings_of()),
-        ("stages/train.py", settings_of()),
         ("src/cifar2/report/results.py", settings_of(stages=("evaluate",))),
         ("src/cifar2/models/netres.py", settings_of("res-")),
         ("src/cifar2/report/plotting.py", set()),
@@ -111,7 +110,6 @@ OF_EVALUATION = settings_of(stages=("evaluate",))
         ("model", "n_blocks", 5, settings_of("res_deep")),
         ("model", "name", "vgg", set()),  # every variant has its own
         ("train", "threads", 4, set()),  # in the settings that all have in common
-        ("data", "source", "synthetic", set()),
         ("evaluation", "test", False, set()),  # without a holdout there is none
         ("data", "holdout", 0.1, OF_EVALUATION - settings_of(*TRIALS)),
         ("data", "classes", ["cat", "dog"], OF_EVALUATION - settings_of("vgg_ten")),

@@ -72,20 +72,3 @@ def test_comparison_depends_on_all_settings_but_those_of_runs() -> None:
     """Those that all runs have in common are in the settings of each."""
     of_runs = {"common", "trials", "asked_about_others"}
     assert set(ZOO["compare"]["params"]) == set(Zoo.model_fields) - of_runs
-
-
-def test_stages_write_files_through_the_module_for_it() -> None:
-    files = {path for stage in ZOO.values() for path in source.reached_files(source.script(stage))}
-    of_zoo = {path for path in files if path.is_relative_to(FOLDER)}
-    assert of_zoo
-    assert [path for path in of_zoo if source.writes_files(path)] == []
-
-
-def test_confusion_is_drawn_without_torch() -> None:
-    files = source.reached_files(FOLDER / "confusion.py") - source.PLUMBING_FILES
-    assert "torch" not in set[str]().union(*map(source.imported_modules, files))
-
-
-def test_lock_has_for_each_dependency_the_hash_that_its_stage_left() -> None:
-    """Without it, a clone that pulls the checkpoints would measure every network again."""
-    assert source.changed_in_lock(FOLDER) == []

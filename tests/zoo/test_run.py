@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from cifar2.errors import UserError
 from zoo import cluster
 from zoo.cluster import Returned
 from zoo.run import Failed, Task, do, log_of, md5
@@ -62,11 +61,6 @@ def test_a_result_is_kept_if_the_machine_that_was_to_verify_it_dies(
     lost = Returned("", "", b"", {}, {}, "the node died")
     assert cluster._received("net-1", lost, sent, tmp_path) == ("net-1", WEIGHTS, "")
     assert capsys.readouterr().err == "zoo: net-1: done on one machine only: the node died\n"
-
-
-def test_a_wrong_address_is_refused() -> None:
-    with pytest.raises(UserError, match=r"^--cluster: 'head': it is HOST:PORT, or auto$"):
-        cluster._check_address("head")
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,3 @@ def test_summary_has_exact_bytes_as_json_and_as_table() -> None:
         f"| `a` | 18,090 | 2 | 3 | {mean} | {mean} | 0.5000 ± 0.0000 | 0.93, 0.90 |\n"
         "| `b` | 994,629 | 30 | 1 | 0.5000 | 0.5000 |  |  |\n"
     )
-
-
-def test_table_of_trials_leaves_out_the_deviation_of_a_single_fold() -> None:
-    table = summary.format_trials({"a": {2: run(0.5)}})
-    assert table == "trial,epochs,accuracy,std,loss,2\na,2,0.5,,1.0,0.5\n"

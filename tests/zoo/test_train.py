@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import contents, edit, environment, run, wait_for
-from tests.zoo.conftest import TRIALS, add_comment, commit, runs_done, train, variant, write_zoo
+from tests.zoo.conftest import TRIALS, add_comment, runs_done, train, variant, write_zoo
 from zoo import lock
 from zoo.__main__ import main
 
@@ -66,9 +66,7 @@ def test_a_run_that_fails_is_named_and_one_that_is_done_again_has_the_committed_
     assert (zoo / "zoo" / "trials.csv").read_text().splitlines()[1].startswith("try,1,")
 
 
-def test_checkpoints_and_results_come_back_from_the_cache_and_a_remote(
-    zoo: Path, tmp_path: Path
-) -> None:
+def test_checkpoints_and_results_come_back_from_the_cache(zoo: Path) -> None:
     checkpoints = contents(zoo / "zoo" / "models")
     for name in ("models", "runs"):
         shutil.rmtree(zoo / "zoo" / name)
@@ -77,12 +75,6 @@ def test_checkpoints_and_results_come_back_from_the_cache_and_a_remote(
     assert not re.search(r"Running stage '(train|evaluate)", said), said
     assert contents(zoo / "zoo" / "models") == checkpoints
     assert git_status(zoo) == []
-    run("dvc", "remote", "add", "--default", "shared", tmp_path / "remote", cwd=zoo / "zoo")
-    commit(zoo)
-    run("dvc", "push", cwd=zoo / "zoo")
-    run("git", "clone", "--quiet", zoo, tmp_path / "fresh", cwd=tmp_path)
-    run("dvc", "pull", cwd=tmp_path / "fresh" / "zoo")
-    assert contents(tmp_path / "fresh" / "zoo" / "models") == checkpoints
 
 
 def test_trials_are_compared_although_no_other_variant_is(zoo: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cifar2.data import dataset
-from cifar2.errors import FileError, MissingFile, UserError
+from cifar2.errors import FileError, UserError
 
 
 def numbered(per_class: int, classes: int = 2) -> dataset.Dataset:
@@ -69,8 +69,6 @@ def test_what_is_set_apart_is_always_the_same_and_does_not_depend_on_other_class
 def test_class_of_which_a_part_has_no_image_is_an_error() -> None:
     with pytest.raises(UserError, match=r"^data\.holdout: fold 0 of 0\.01 has 0 of the 10 train"):
         dataset.set_apart(numbered(10), 0.01, 0)
-    with pytest.raises(UserError, match=r"fold 1 of 0\.5 has 1 of the 1 train images of 'a'$"):
-        dataset.set_apart(numbered(1), 0.5, 1)
 
 
 # The file.
@@ -87,15 +85,6 @@ def test_saved_data_set_has_the_documented_keys_and_is_loaded_as_it_was(tmp_path
         assert data[2:] == (["a", "b"], "cifar10")
 
 
-def test_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "x.pt"
-    with pytest.raises(MissingFile, match=r"x\.pt: no such file$"):
-        dataset.load(path)
-    path.write_bytes(b"PK\x03\x04junk")
-    with pytest.raises(FileError, match=r"x\.pt: damaged \("):
-        dataset.load(path)
-
-
 IMAGES, LABELS = torch.zeros(6, 3, 32, 32, dtype=torch.uint8), torch.arange(6) % 2
 GOOD = {"images": IMAGES, "labels": LABELS, "classes": ["a", "b"], "dataset": "cifar10"}
 
@@ -108,8 +97,6 @@ GOOD = {"images": IMAGES, "labels": LABELS, "classes": ["a", "b"], "dataset": "c
         (GOOD | {"labels": LABELS.float()}, "labels are not int64 [N]"),
         (GOOD | {"images": IMAGES[:0], "labels": LABELS[:0]}, "labels are not int64 [N]"),
         (GOOD | {"labels": LABELS + 1}, "labels are out of range"),
-        (GOOD | {"labels": LABELS - 1}, "labels are out of range"),
-        ({"images": 1, "labels": 2, "classes": 3, "dataset": 4}, ""),
         ({}, "'images'"),
         (None, ""),
     ],

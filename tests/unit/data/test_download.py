@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import io
-import logging
 import random
 import socket
 import tarfile
@@ -106,7 +105,6 @@ def test_archive_is_downloaded_once_and_as_it_is(server: Server, raw: Path) -> N
     [
         ("continues", [False, True, True]),  # after it was busy
         ("restarts", [False, True]),
-        ("refuses", [False, True, False]),
     ],
 )
 def test_broken_transfer_is_continued_if_the_server_can(
@@ -125,11 +123,8 @@ def test_broken_transfer_is_continued_if_the_server_can(
         ("not_found", "404 Client Error: Not Found for url: "),
         ("hangs", "HTTPConnectionPool(host='127.0.0.1'"),
         ("breaks_off", "the transfer broke off after 0.1 MB"),
-        ("promises_more", "the transfer broke off after 0.1 MB"),
         ("endless", "it sends over 2,000,000 bytes"),
         ("login_page", "not an archive, or a damaged one (Not a gzipped file (b'<!'))"),
-        ("https://", "[SSL"),  # the server has no TLS
-        ("http://[/", ""),  # it depends on the version of urllib3
         ("file:///nothing/here", "no such file: /nothing/here"),
         ("ftp://host/file", "no such file: /"),
     ],
@@ -139,22 +134,11 @@ def test_address_that_fails_is_an_error(
 ) -> None:
     if address == "hangs":
         monkeypatch.setattr(download, "LIMIT", 0.5)
-    if address == "https://":
-        address = server.url("good").replace("http:", "https:")
-    elif address.isidentifier():
+    if address.isidentifier():
         address = server.url(address)
     assert complaint(raw, address).startswith(reason)
     for behaviour, requests in server.requests.items():
-        assert (len(requests) > 1) == (behaviour in ("breaks_off", "promises_more"))
-
-
-def test_slow_address_of_ones_own_is_waited_for_and_progress_is_logged(
-    server: Server, raw: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    download.fetch(raw, server.url("slow"))
-    assert is_whole(raw)
-    assert " MB, " in caplog.text and " kB/s" in caplog.text
+        assert (len(requests) > 1) == (behaviour == "breaks_off")
 
 
 # The archive's content.
@@ -175,7 +159,6 @@ SPARSE = {"GNU.sparse.map": "0,1", "GNU.sparse.size": "9" * 15}  # few bytes, an
         (archive(TEST_BATCH, without="test_batch", pax_headers=SPARSE), "unexpected member"),
         (archive(content=bytes(3_000_000)), "it unpacks to over 2,000,000 bytes, more than CIFAR"),
         (archive()[:-1000], "not an archive, or a damaged one (Compressed file ended"),
-        (archive()[:10] + b"\xff", "not an archive, or a damaged one (Error -3 while decompress"),
         (gzip.compress(archive()), "not an archive, or a damaged one ("),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -250,15 +233,14 @@ def copy(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("form", ["cifar.tar.gz", "file URL", "home", FOLDER, "", "store"])
+@pytest.mark.parametrize("form", ["cifar.tar.gz", "file URL", FOLDER, "", "store"])
 def test_local_copy_is_taken_and_left_as_it_is(
     form: str, raw: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(copy))
     monkeypatch.setattr(download, "MIRRORS", [])
     before = contents(copy)
-    archive = {"file URL": (copy / "cifar.tar.gz").as_uri(), "home": "~/cifar.tar.gz"}
-    address = None if form == "store" else archive.get(form, str(copy / form))
+    forms = {"file URL": (copy / "cifar.tar.gz").as_uri(), "store": None}
+    address = forms.get(form, str(copy / form))
     download.fetch(raw, address, copy / "store")
     assert is_whole(raw) and contents(copy) == before
 

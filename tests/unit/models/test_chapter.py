@@ -43,20 +43,9 @@ def test_state_dict_of_the_book_s_form_loads_and_gives_the_same(name: str) -> No
     torch.testing.assert_close(*found)
 
 
-@pytest.mark.parametrize("name", ["netdropout", "net1"])
-def test_dropout_is_of_whole_channels_with_the_given_probability(name: str) -> None:
-    layers = [m for m in build(name, dropout=0.75).modules() if isinstance(m, nn.Dropout2d)]
-    assert [layer.p for layer in layers] == [0.75, 0.75]
-
-
 def test_residual_blocks_are_the_book_s() -> None:
     separate, shared = (build("netresdeep", n_blocks=100, shared_blocks=s) for s in (False, True))
     assert (count(separate), count(shared)) == (994_530, 75_810)
     assert shared.state_dict().keys() == separate.state_dict().keys()
     first, last = (shared.get_parameter(f"resblocks.{i}.conv.weight") for i in (0, 99))
     assert first is last
-    block = separate.get_submodule("resblocks.3")
-    assert (block.get_parameter("batch_norm.weight") == 0.5).all()
-    assert (block.get_parameter("batch_norm.bias") == 0).all()
-    spread = block.get_parameter("conv.weight").std().item()
-    assert spread == pytest.approx((2 / (32 * 9)) ** 0.5, rel=0.05)  # He et al. (2015)

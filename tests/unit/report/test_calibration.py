@@ -29,20 +29,6 @@ def test_answers_are_sorted_by_confidence_into_fifteenths_and_the_error_averages
     assert calibration.error(found) == pytest.approx((0.48 + 0.3 + 2 * 0.41) / 4)
 
 
-@pytest.mark.parametrize("confidence", [0.6, 0.75, 0.99])
-def test_temperature_makes_the_confidence_the_accuracy(confidence: float) -> None:
-    """Of four answers three are right, so the right confidence is 0.75."""
-    labels = torch.tensor([0, 0, 0, 1])
-    found = calibration.measure(logits(*4 * [confidence]), labels)
-    (only,) = found.bins
-    assert (only.accuracy, only.images) == (0.75, 4)
-    assert only.confidence == pytest.approx(confidence)
-    assert found.error == pytest.approx(abs(confidence - 0.75), abs=1e-6)
-    expected = math.log(confidence / (1 - confidence)) / math.log(0.75 / 0.25)
-    assert found.temperature == pytest.approx(expected)
-    assert found.error_at_temperature == pytest.approx(0, abs=1e-6)
-
-
 def test_temperature_has_the_smallest_loss() -> None:
     generator = torch.Generator().manual_seed(0)
     found = 6 * torch.randn(2000, 4, generator=generator)

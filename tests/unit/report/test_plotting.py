@@ -85,12 +85,3 @@ def test_surest_answers_are_drawn_in_their_order() -> None:
     words = {9: "cat\n→ bird 0.99", 4: "deer\n→ airplane 0.98"}
     figure = draw(plotting.surest, answers, IMAGES, "net")
     assert_shows(figure, "net: its 2 surest answers for images of other classes", words)
-
-
-def test_title_with_the_names_of_ten_classes_is_not_cut_off_above_32_images() -> None:
-    classes = "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
-    subject = f"netresdeep on synthetic ({classes})"
-    draw(plotting.curves, [0.1], [0.2], "accuracy", f"{subject}\naccuracy of the trained network")
-    words = {index: f"bird\n→ airplane {0.5 + index / 100:.2f}" for index in range(39, 7, -1)}
-    figure = draw(plotting.mistakes, WRONG, IMAGES, subject)
-    assert_shows(figure, f"{subject}: the 32 worst of 40 mistakes", words)

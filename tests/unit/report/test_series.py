@@ -1,12 +1,11 @@
 """The series of the values per epoch, as DVCLive writes them and as they are read."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from cifar2.errors import FileError, MissingFile, UserError
+from cifar2.errors import FileError, MissingFile
 from cifar2.report import series
 from cifar2.training.loop import Epoch
 from tests.conftest import contents
@@ -54,12 +53,6 @@ def test_series_grow_while_they_are_open_and_replace_those_of_an_earlier_run(his
     assert files == FILES
     quantities = {name: [getattr(e, name) for e in EPOCHS] for name in Epoch._fields[1:]}
     assert series.read(history) == quantities
-
-
-def test_git_repository_without_a_commit_is_an_error(history: Path) -> None:
-    subprocess.run(["git", "init", "--quiet"], cwd=history.parent, check=True)
-    with pytest.raises(UserError, match=r"^DVCLive needs a Git repository with a commit: Empty"):
-        series.opened(history)
 
 
 @pytest.mark.parametrize("name", FILES)
