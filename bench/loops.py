@@ -18,7 +18,6 @@ from bench.machine import ROOT
 from cifar2 import models, params
 from cifar2.data import dataset
 from cifar2.inference import device, evaluation
-from cifar2.params import Params
 from cifar2.report import series
 from cifar2.training import loop
 
@@ -37,14 +36,14 @@ def load(folder: Path, place: str) -> list[Labelled]:
     return [(dataset.normalize(part.images.to(place)), part.labels.to(place)) for part in parts]
 
 
-def settings(name: str, **train: Any) -> Params:
+def settings(name: str, **train: Any) -> params.Params:
     """Return the default settings for a network, with changes to the group `train`."""
     run = params.load(ROOT / "params.yaml")
     model = run.model.model_copy(update={"name": name})
     return run.model_copy(update={"model": model, "train": run.train.model_copy(update=train)})
 
 
-def started(run: Params, train: Labelled) -> loop.State:
+def started(run: params.Params, train: Labelled) -> loop.State:
     tf32 = run.train.precision == "tf32"
     device.prepare(str(train[0].device), threads=run.train.threads, tf32=tf32)
     torch.manual_seed(run.train.seed)
@@ -52,14 +51,14 @@ def started(run: Params, train: Labelled) -> loop.State:
     return loop.start(model, run, len(train[1]))
 
 
-def project_epochs(run: Params, train: Labelled, val: Labelled) -> Iterator[None]:
+def project_epochs(run: params.Params, train: Labelled, val: Labelled) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder, series.opened(Path(folder)) as live:
         for epoch in loop.fit(started(run, train), train, val, run):
             series.append(live, epoch)
             yield
 
 
-def chapter_epochs(run: Params, train: Labelled, val: Labelled) -> Iterator[None]:
+def chapter_epochs(run: params.Params, train: Labelled, val: Labelled) -> Iterator[None]:
     """The chapter's loop (section 8.4.3): images on the host, a batch at a time to the device."""
     place = train[0].device
     torch.manual_seed(run.train.seed)

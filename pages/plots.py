@@ -4,13 +4,9 @@ DVC's own page loads its chart library from the network. This one has it inside:
 with Vega, Vega-Lite and Vega-Embed, as vl-convert bundles them.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "pages" / "plots.html"
-LICENCE = ROOT / "pages" / "vega-licence.txt"
 PAGE = ROOT / ".dvc" / "page.html"
 VEGA_LITE = "6.4"
 
@@ -18,10 +14,9 @@ VEGA_LITE = "6.4"
 def with_library(library: str) -> str:
     """Return the page with the chart library, a script, in it."""
     script = library.replace("</script", "<\\/script")  # it would end the script in HTML
-    licence = LICENCE.read_text(encoding="utf-8")
-    return SOURCE.read_text(encoding="utf-8").replace(
-        "{vega}", f"\n/*!\n{licence}*/\n{script.strip()}\n"
-    )
+    licence = (ROOT / "pages" / "vega-licence.txt").read_text(encoding="utf-8")
+    page = (ROOT / "pages" / "plots.html").read_text(encoding="utf-8")
+    return page.replace("{vega}", f"\n/*!\n{licence}*/\n{script.strip()}\n")
 
 
 if __name__ == "__main__":

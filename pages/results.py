@@ -174,16 +174,10 @@ def _table(head: str, rows: list[str]) -> str:
     return "\n".join(["", f"| {head} |", f"|{sides}|", *(f"| {row} |" for row in rows), ""])
 
 
-RESULTS: dict[str, Callable[..., str]] = {
+NAMED: list[Callable[..., str]] = [_networks, _kernel, _others, _others_in_the_zoo, _trials]
+NAMED += [_ensembles, _reach, _reliability]
+RESULTS = {each.__name__.removeprefix("_"): each for each in NAMED} | {
     "zoo": lambda: f"\n{(ROOT / 'zoo' / 'table.md').read_text(encoding='utf-8')}",
-    "networks": _networks,
-    "kernel": _kernel,
-    "others": _others,
-    "others_in_the_zoo": _others_in_the_zoo,
-    "trials": _trials,
-    "ensembles": _ensembles,
-    "reach": _reach,
-    "reliability": _reliability,
     "calibration": lambda key: str(_json("metrics/calibration.json")[key]),
     "val": lambda variant: ACCURACIES(_json("zoo/results.json")[variant]).split(" | ")[1],
     "interval": lambda a, b: "{:+.3f} to {:+.3f}".format(*_against(b)[a][1:]),

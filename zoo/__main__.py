@@ -30,14 +30,13 @@ def main(words: Sequence[str] | None = None) -> None:
         " code for eight epochs on a part of the data. Where all bytes are the same, record the"
         " present code for the results that are there.",
     )
-    showing = commands.add_parser("show", help="print the `dvc exp run` for a variant")
-    showing.add_argument("variant")
+    help = "print the `dvc exp run` for a variant"
+    commands.add_parser("show", help=help).add_argument("variant")
     arguments = parser.parse_args(words)
     if arguments.command == "train":
-        if arguments.jobs < 1:
-            parser.error(f"--jobs: {arguments.jobs} is not allowed, at least 1")
-        if arguments.verify < 0:
-            parser.error(f"--verify: {arguments.verify} is not allowed, at least 0")
+        for name, least in (("jobs", 1), ("verify", 0)):
+            if (given := getattr(arguments, name)) < least:
+                parser.error(f"--{name}: {given} is not allowed, at least {least}")
         if arguments.verify and not arguments.cluster:
             parser.error("--verify: it takes a cluster, --cluster ADDRESS")
     try:

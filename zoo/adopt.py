@@ -11,8 +11,6 @@ The recorded code is that of the latest commit that agrees with the lock file in
 results.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import io
 import math
@@ -26,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 
@@ -45,7 +43,6 @@ PATHS = (
     "src", "stages", "zoo/*.py", "*.yaml", "zoo/*.yaml", "pyproject.toml", "requirements.txt",
     ".dvc/config", ".dvcignore", "zoo/.dvc/config", "zoo/.dvcignore",
 )  # fmt: skip
-LOCKS = ("dvc.lock", "zoo/dvc.lock")
 MAIN = "main pipeline"
 
 
@@ -90,10 +87,7 @@ def adopt() -> int:
 
 
 def _adopt(outdated: Trainings, present: Path, scratch: Path) -> dict[str, str]:
-    """Check and record trainings; return, by name, why one was refused.
-
-    `present` is a copy of the working tree, and `scratch` a folder for recorded code.
-    """
+    """Check trainings with a copy of the present code, and record them; return why not, by name."""
     copied = {name: _hashes(present, training) for name, training in outdated.items()}
     reasons = {name: lock.change_beside_code(each.outdated) for name, each in outdated.items()}
     refused = {name: reason for name, reason in reasons.items() if reason}
@@ -137,45 +131,37 @@ def _git(*words: str) -> bytes:
 
 
 def _recorded_code(trainings: Trainings, folder: Path) -> Iterator[tuple[Path, dict[str, Task]]]:
-    """Yield each commit that has the recorded code of some trainings, in `folder`, with these.
-
-    Ends when the caller has taken all out of `trainings`.
-    """
+    """Yield in `folder` commits that agree with the lock file for some trainings, with these."""
     for commit in _git("rev-list", "--max-count=100", "HEAD", "--", *PATHS).decode().split():
-        if not trainings:
+        if not trainings:  # the caller takes out those that it was given
             return
         shutil.rmtree(folder, ignore_errors=True)
         archive = _git("archive", commit, "--", ".", ":!docs", ":!tests", ":!zoo/runs")
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")
         if _compose(folder):
-            copy_code(LOCKS, ROOT, folder)
-            yield folder, _with_recorded_code(folder, trainings)
+            copy_code(("dvc.lock", "zoo/dvc.lock"), ROOT, folder)
+            found = {}
+            for project in (".", "zoo"):
+                with lock.opened(folder / project) as repo:
+                    theirs = {stage.name: stage for stage in repo.index.stages}
+                    for name, training in trainings.items():
+                        stages = [theirs.get(stage.name) for stage in training.stages]
+                        if training.folder == project and all(stages):
+                            outdated = [theirs[stage.name] for stage in training.outdated]
+                            if all(map(lock.has_recorded_code, outdated)):
+                                found[name] = lock.task_of(name, stages)
+            yield folder, found
 
 
 def _compose(project: Path) -> bool:
     """Write the settings of each run in a copy of the project; tell whether that worked."""
     try:
         pipeline = yaml.safe_load((project / "zoo" / "dvc.yaml").read_bytes())
-        call("compose", pipeline["stages"]["compose"]["cmd"], project / "zoo", project / "log")
+        call("compose", pipeline["stages"]["compose"]["cmd"], project / "zoo", project / "log", {})
     except (Failed, FileNotFoundError):  # or the zoo was no DVC project yet
         return False
     return True
-
-
-def _with_recorded_code(project: Path, trainings: Trainings) -> dict[str, Task]:
-    """Return what it takes to do the trainings for which a copy agrees with the lock file."""
-    found = {}
-    for folder in (".", "zoo"):
-        with lock.opened(project / folder) as repo:
-            theirs = {stage.name: stage for stage in repo.index.stages}
-            for name, training in trainings.items():
-                stages = [theirs.get(stage.name) for stage in training.stages]
-                if training.folder == folder and all(stages):
-                    outdated = [theirs[stage.name] for stage in training.outdated]
-                    if all(map(lock.has_recorded_code, outdated)):
-                        found[name] = lock.task_of(name, stages)
-    return found
 
 
 def _hashes(project: Path, training: Training) -> dict[str, str]:
@@ -190,22 +176,22 @@ def _differing(these: Mapping[str, object], those: Mapping[str, object]) -> str:
 
 
 def _check(recorded: Path, present: Path, training: Training, recorded_task: Task) -> None:
-    """Train and evaluate with the code of both copies of the project.
-
-    Raises:
-        Refused: if an output differs, or the settings or the libraries do.
-    """
+    """Train and evaluate with both codes; raise Refused if libraries, settings or bytes differ."""
     _compare_libraries(recorded)
     folders = recorded / training.folder, present / training.folder
     for path in training.settings:
-        _compare_settings(*(yaml.safe_load((folder / path).read_bytes()) for folder in folders))
+        old, new = both = [yaml.safe_load((folder / path).read_bytes()) for folder in folders]
+        for group in sorted(old.keys() & new.keys()):
+            for key, was in sorted(old[group].items()):
+                # A setting that only one of the two knows is left to the check.
+                if (now := new[group].get(key, was)) != was:
+                    raise Refused(f"{group}.{key} was {was}, now it is {now}")
+        for folder, settings in zip(folders, both, strict=True):
+            settings["train"]["epochs"] = EPOCHS
+            (folder / path).write_bytes(yaml.safe_dump(settings, sort_keys=False).encode())
     # DVC's API can't be used in two threads at once, so the stages are read before.
     tasks = recorded_task, lock.task_of(recorded_task.name, training.stages)
     for folder in folders:
-        for path in training.settings:
-            settings = yaml.safe_load((folder / path).read_bytes())
-            settings["train"]["epochs"] = EPOCHS
-            (folder / path).write_bytes(yaml.safe_dump(settings, sort_keys=False).encode())
         for path in filter(lock.is_data, tasks[1].inputs):
             batch_size = settings["train"]["batch_size"]
             _write_part(ROOT / training.folder / path, folder / path, batch_size)
@@ -226,14 +212,6 @@ def _compare_libraries(recorded: Path) -> None:
             raise Refused(f"trained with {library} {pinned[library]}; here is {here}")
 
 
-def _compare_settings(recorded: dict[str, Any], present: dict[str, Any]) -> None:
-    """Refuse another value; a setting that only one of the two knows is left to the check."""
-    for group in sorted(recorded.keys() & present.keys()):
-        for key, theirs in sorted(recorded[group].items()):
-            if (ours := present[group].get(key, theirs)) != theirs:
-                raise Refused(f"{group}.{key} was {theirs}, now it is {ours}")
-
-
 def _write_part(data: Path, to: Path, batch_size: int) -> None:
     from cifar2.data import dataset
 
@@ -248,18 +226,14 @@ def _write_part(data: Path, to: Path, batch_size: int) -> None:
 def _outputs(code: str, task: Task, folder: Path) -> Files:
     """Run the stages in a copy of the project; return what they wrote, but for their signature."""
     try:
-        written = outputs_of(task, folder, folder / "log")
+        written = outputs_of(task, folder, folder / "log", {})
     except Failed as error:
         raise Refused(f"the {code} code fails: {error}") from error
     return {path: content for path, content in written.items() if not path.endswith("/made_by")}
 
 
 def _record(trainings: Trainings, copied: dict[str, dict[str, str]]) -> None:
-    """Record the present code and settings for the results that are there.
-
-    Raises:
-        Refused: if anything is not as it was checked.
-    """
+    """Record present code and settings; raise Refused if anything is not as it was checked."""
     for name, training in trainings.items():
         if edited := _differing(_hashes(ROOT, training), copied[name]):
             raise Refused(f"edited during the check: {edited}")

@@ -85,9 +85,7 @@ def versions() -> dict[str, str]:
 
 
 def on_cluster(address: str, verify: int) -> Executor:
-    """Return an executor that lets a cluster do tasks, `verify` of them on two machines.
-
-    Those are drawn at random, and must come out equal.
+    """Return an executor for a cluster; `verify` tasks, drawn at random, must come out equal twice.
 
     Raises:
         UserError: if Ray is not installed. When it is called: if there is no such cluster, if one
@@ -101,6 +99,9 @@ def on_cluster(address: str, verify: int) -> Executor:
         raise UserError(f"Ray is not installed: {install}") from error
 
     def execute(tasks: list[Task], zoo: Path, scratch: Path) -> Progress:
+        settings = zoo / "settings" / "train"
+        takes = {task.name: _resources(settings / f"{task.name}.yaml") for task in tasks}
+
         @functools.cache  # what many runs read goes to each machine once
         def stored(path: str, _: str) -> ObjectRef[bytes]:
             return ray.put((zoo / path).read_bytes())
@@ -108,13 +109,10 @@ def on_cluster(address: str, verify: int) -> Executor:
         def submit(task: Task, node: str | None = None) -> ObjectRef[Returned]:
             place = NodeAffinitySchedulingStrategy(node, soft=False) if node else "SPREAD"
             remote = ray.remote(do_elsewhere).options(
-                name=task.name, max_retries=RETRIES, scheduling_strategy=place, **takes(task)
+                name=task.name, max_retries=RETRIES, scheduling_strategy=place, **takes[task.name]
             )
             inputs = {path: stored(path, hash) for path, hash in task.inputs.items()}
             return remote.remote(task, inputs, versions())
-
-        def takes(task: Task) -> dict[str, float]:
-            return _resources(zoo / "settings" / "train" / f"{task.name}.yaml")
 
         with connected(address, scratch / "code") as nodes:
             if verify and len(nodes) < 2:
@@ -128,7 +126,7 @@ def on_cluster(address: str, verify: int) -> Executor:
                 at_once = 2 * int(ray.cluster_resources().get("CPU", 1))
                 while waiting and len(running) < at_once:
                     task = waiting.pop()
-                    if lack := _lack(takes(task), nodes.values()):
+                    if lack := _lack(takes[task.name], nodes.values()):
                         ended.append(Ended(task.name, {}, lack))
                     else:
                         running[submit(task)] = task, None
@@ -137,8 +135,8 @@ def on_cluster(address: str, verify: int) -> Executor:
                     returned = _get(ref)
                     if task.name in twice and not before and not returned.failure:
                         others = nodes.keys() - {returned.node}
-                        able = [node for node in others if not _lack(takes(task), [nodes[node]])]
-                        if able:
+                        needed = takes[task.name]
+                        if able := [each for each in others if not _lack(needed, [nodes[each]])]:
                             running[submit(task, random.choice(able))] = task, returned
                             continue
                         _say_unverified(task.name, "no other machine has what it takes")
@@ -180,10 +178,8 @@ def connected(address: str, code: Path) -> Iterator[dict[str, dict[str, float]]]
             print(f"Ray's dashboard: http://{url}", file=sys.stderr)
         able = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         look = ray.remote(num_cpus=0)(versions)
-        found = []
-        for node in able:
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            found.append(look.options(scheduling_strategy=there).remote())
+        there = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in able]
+        found = [look.options(scheduling_strategy=each).remote() for each in there]
         for node, ref in zip(able, found, strict=True):
             place = node["NodeManagerAddress"]
             try:
@@ -255,8 +251,7 @@ def _received(name: str, returned: Returned, before: Returned | None, scratch: P
     if before and returned.failure:
         _say_unverified(name, returned.failure)
         returned, before = before, None
-    place = f"On {returned.address}\n".encode()
-    log_of(scratch, name).write_bytes(place + returned.log)
+    log_of(scratch, name).write_bytes(f"On {returned.address}\n".encode() + returned.log)
     failure = returned.failure
     if {path: md5(content) for path, content in returned.files.items()} != returned.hashes:
         failure = f"what {returned.address} sent was damaged on its way"

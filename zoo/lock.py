@@ -1,14 +1,10 @@
 """The zoo as DVC sees it: its runs, which of them are up to date, and what its lock file says.
 
-All that touches DVC is here. Where DVC fails, or settings are wrong, functions raise a UserError,
-which says why.
+All that touches DVC is here. Where DVC fails, or settings are wrong, this raises a UserError.
 """
-
-from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import logging
 import os
 import shutil
@@ -27,7 +23,7 @@ from scmrepo.exceptions import SCMError
 from cifar2 import params
 from cifar2.errors import UserError, first_line
 from zoo import ROOT, variants
-from zoo.run import PATH, Task
+from zoo.run import PATH, Task, md5
 
 ZOO = ROOT / "zoo"
 SCRATCH = ZOO / ".dvc" / "tmp" / "zoo"
@@ -52,11 +48,7 @@ def alone() -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(folder: Path = ZOO, wait: bool = True) -> Iterator[Repo]:
-    """Yield a DVC project through DVC's own API; a copy of one needs no Git.
-
-    Args:
-        wait: while another process has DVC's lock.
-    """
+    """Yield a DVC project (a copy needs no Git); `wait` while another process has DVC's lock."""
     config = None if folder in (ROOT, ZOO) else {"core": {"no_scm": True}}
     try:
         with Repo(str(folder), config=config, _wait_for_lock=wait) as repo:
@@ -79,13 +71,10 @@ def both_opened() -> Iterator[tuple[list[Stage], Repo]]:
 
 
 def reproduce(folder: Path, stages: list[str], wait: bool = True, alone: bool = True) -> None:
-    """Let DVC run stages (`alone`, or with those that they depend on) that are not up to date.
-
-    One that fails does not stop the others.
-    """
+    """Let DVC run stages (`alone`, or with those that they depend on) that are not up to date."""
     os.environ["PATH"] = PATH
     with contextlib.chdir(folder), opened(folder, wait) as repo:
-        on_error = "keep-going" if len(stages) > 1 else "fail"
+        on_error = "keep-going" if len(stages) > 1 else "fail"  # one that fails stops no other
         repo.reproduce(stages, single_item=alone, on_error=on_error)
 
 
@@ -108,9 +97,8 @@ def make_data(stages: Iterable[Stage]) -> None:
 def compare(repo: Repo) -> None:
     """Compare the runs that are finished, and draw the confusions."""
     names = [stage.name for stage in repo.index.stages]
-    trainings = [name for name in names if name.startswith("train")]
     wanted = [name for name in names if name.startswith(("confusion", "compare_"))]
-    if not all(name.startswith("train_trials") for name in trainings):
+    if any(name.startswith("train") and not name.startswith("train_trials") for name in names):
         wanted.append("compare")
     if (ZOO / "runs").exists():  # a first run was finished
         reproduce(ZOO, wanted)
@@ -134,11 +122,10 @@ def is_outdated(stage: Stage) -> bool:
     # As `stage.changed(allow_missing=True)`, which also writes a lock file three times.
     missing = ("deleted", "not in cache")
     in_cache = [*stage.deps, *(out for out in stage.outs if out.use_cache)]
-    in_git = [out for out in stage.outs if not out.use_cache]
     return (
         stage.changed_stage()
         or any(state not in missing for item in in_cache for state in item.status().values())
-        or any(out.status() for out in in_git)
+        or any(out.status() for out in stage.outs if not out.use_cache)
     )
 
 
@@ -187,8 +174,7 @@ def hash_of(file: Path) -> str:
 
 @functools.cache
 def _hash_of(file: Path, *_: int) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "md5").hexdigest()
+    return md5(file.read_bytes())
 
 
 def is_data(path: str) -> bool:

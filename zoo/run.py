@@ -3,8 +3,6 @@
 A worker of a cluster imports this, so it imports nothing of the project.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil
@@ -76,12 +74,9 @@ def do(
     scratch: Path,
     variables: Mapping[str, str],
 ) -> Files:
-    """Do a run with the code in a folder, in a folder of its own; return what it wrote.
+    """Do a run with `code` and `inputs` (contents or files), in a folder of its own in `scratch`.
 
-    Args:
-        inputs: the contents of the task's inputs, or where they lie.
-        scratch: for the run's own folder, which is removed at the end, and its log.
-        variables: to add to the environment.
+    Returns what it wrote; the folder is removed, and the log stays.
 
     Raises:
         Failed: if a command fails, an input has another hash, or an output is missing.
@@ -107,9 +102,7 @@ def log_of(scratch: Path, name: str) -> Path:
     return scratch / f"{name}.log"
 
 
-def outputs_of(
-    task: Task, folder: Path, log: Path, variables: Mapping[str, str] | None = None
-) -> Files:
+def outputs_of(task: Task, folder: Path, log: Path, variables: Mapping[str, str]) -> Files:
     """Run the commands of a task in a folder with its inputs; return what they wrote.
 
     Raises:
@@ -127,9 +120,7 @@ def outputs_of(
     return found
 
 
-def call(
-    stage: str, command: str, folder: Path, log: Path, variables: Mapping[str, str] | None = None
-) -> None:
+def call(stage: str, command: str, folder: Path, log: Path, variables: Mapping[str, str]) -> None:
     """Run a stage's command in the folder of its dvc.yaml; add what it prints to `log`.
 
     Raises:
@@ -137,13 +128,11 @@ def call(
     """
     # DVC sets these, too. By DVC_STAGE, a stage notices when the process that runs it was killed.
     own = {"PATH": PATH, "DVC_ROOT": str(folder), "DVC_STAGE": stage}
-    environment = os.environ | own | dict(variables or {})
+    env = os.environ | own | dict(variables)
     with open(log, "ab") as file:
         file.write(f"Running stage '{stage}':\n> {command}\n".encode())
         file.flush()
-        status = subprocess.call(
-            command, shell=True, cwd=folder, env=environment, stdout=file, stderr=file
-        )
+        status = subprocess.call(command, shell=True, cwd=folder, env=env, stdout=file, stderr=file)
     if status:
         said = log.read_text(encoding="utf-8", errors="replace").splitlines()
         script = stage.partition("_")[0]  # an error's line begins with its name

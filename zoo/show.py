@@ -1,7 +1,5 @@
 """The command that trains a variant by itself, as an experiment of the main pipeline."""
 
-from __future__ import annotations
-
 import shlex
 import textwrap
 
@@ -27,7 +25,7 @@ def command(variant: str) -> str:
         raise UserError(f"{variant}: no seeds")
     name = f"{variant}-{known[variant][0]}"
     runs = variants.runs(zoo, defaults, str(path))
-    wanted = next(run.settings for run in runs if run.name == name).model_dump()
+    wanted = next(run for key, run in runs if key == name).model_dump()
     flags = [
         f"-S {shlex.quote(f'{section}.{key}={_written(wanted[section][key])}')}"
         for section, values in defaults.model_dump().items()

@@ -1,7 +1,5 @@
 """Threads of this machine do the zoo's runs."""
 
-from __future__ import annotations
-
 import re
 import signal
 import sys

@@ -6,8 +6,6 @@ module writes into the zoo and into DVC's lock file. To write the lock file take
 runs it has, so the results of many runs are recorded at once.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys
@@ -57,10 +55,7 @@ def train(execute: Executor) -> int:
 
 
 def _do_all(repo: Repo, tasks: list[Task], progress: Progress, done: int) -> dict[str, str]:
-    """Let tasks be done, keep and record their results; return why, by name, for those that failed.
-
-    What was not recorded in the end failed, too.
-    """
+    """Let tasks be done; keep and record the results; return why some are not recorded, by name."""
     failed: dict[str, str] = {}
     by_name = {task.name: task for task in tasks}
     total = done + len(tasks)
@@ -109,10 +104,7 @@ def _keep(task: Task, written: Files) -> None:
 
 
 def _record_finished(repo: Repo) -> dict[str, str]:
-    """Record the runs that are whole, if the files they read and wrote are still the same.
-
-    Returns why, by name, for those that are not.
-    """
+    """Record the whole runs if what they read and wrote is the same; return why not, by name."""
     whole: set[str] = set()
     refused: dict[str, str] = {}
     notes = list(SCRATCH.glob("*.json"))

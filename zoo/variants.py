@@ -1,10 +1,8 @@
 """The zoo's settings: its variants, their seeds, and the settings of each run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -48,7 +46,7 @@ class Zoo(Group):
     book: dict[str, Accuracies]
 
     @model_validator(mode="after")
-    def _names(self) -> Zoo:
+    def _names(self) -> Self:
         names = [name for group in self.groups().values() for name in group.variants]
         for name in names:
             if names.count(name) > 1:
@@ -74,20 +72,13 @@ class Zoo(Group):
         return {name: group.seeds for group in groups for name in group.variants}
 
 
-class Run(NamedTuple):
-    """One training of the zoo; `name` is that of its variant, a hyphen, and its seed."""
-
-    name: str
-    settings: Params
-
-
 def load(path: Path) -> Zoo:
     """Read and check the zoo's settings; raise a UserError as `params.load` does."""
     return params.validate(Zoo, params.read_yaml(path), str(path))
 
 
-def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[Run]:
-    """Yield every run with its settings: the defaults, what its variant changes, and its seed.
+def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[tuple[str, Params]]:
+    """Yield every run: a name like `baseline-1`; the defaults, what its variant changes, its seed.
 
     Raises:
         UserError: for settings that are wrong in a variant; it names `where` and the variant.
@@ -108,4 +99,4 @@ def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[Run]:
                 for settings in (zoo.common, differences, own):
                     for name, values in settings.items():
                         merged[name] = merged.get(name, {}) | values
-                yield Run(f"{variant}-{seed}", params.validate(Params, merged, place))
+                yield f"{variant}-{seed}", params.validate(Params, merged, place)

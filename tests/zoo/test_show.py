@@ -28,8 +28,8 @@ def test_command_has_the_settings_of_the_variants_first_run(variant: str) -> Non
         key, value = word.split("=")
         group, name = key.split(".")
         merged[group][name] = YAML(typ="safe", pure=True).load(value)  # as DVC reads it
-    first = next(run for run in RUNS if run.name.rpartition("-")[0] == variant)
-    assert params.validate(params.Params, merged, "the command") == first.settings
+    first = next(run for name, run in RUNS if name.rpartition("-")[0] == variant)
+    assert params.validate(params.Params, merged, "the command") == first
 
 
 def test_unknown_variant_is_refused_in_a_line() -> None:
