@@ -35,12 +35,9 @@ openmp.prepare()  # a stage imports this module before torch
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C, or another signal to stop. Whoever catches it may say more in `note`."""
+    """A signal to stop; the argument is its number. Whoever catches it may say more in `note`."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-        self.note = ""
+    note = ""
 
 
 def scratch(path: Path) -> Path:
@@ -88,7 +85,7 @@ def run(words: Sequence[str]) -> NoReturn:
         place = f"{error.filename or 'writing'}: "
         _fail(name, f"{place}{error.strerror}" if error.strerror else str(error))
     except Stopped as stop:
-        number = signal.Signals(stop.number)
+        number = signal.Signals(stop.args[0])
         _fail(name, f"stopped by {number.name}{stop.note}", 128 + number)
     sys.exit(0)
 
