@@ -3,7 +3,8 @@
     UserError
     ├── FileError           a file that another stage made can't be used
     │   └── MissingFile     it is not there
-    └── download.NoNetwork  none of the mirrors can be reached
+    └── download.Failure    an address does not have CIFAR-10
+        └── NoNetwork       none of the mirrors can be reached
 
 The message is one line that says what is wrong and where. What to type against it depends on who
 asks, so the stages add that.
