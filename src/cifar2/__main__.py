@@ -10,12 +10,12 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from cifar2 import files, openmp
-from cifar2.errors import FileError, MissingFile, UserError
+from cifar2.errors import FileError, MissingFile, UserError, printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,6 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 2 after a line on stderr for what the user can put right."""
     arguments = _parser().parse_args(words)
     openmp.prepare()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # in whatever encoding, and nothing is held back
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()
@@ -52,7 +54,7 @@ def _say(error: UserError | OSError) -> None:
     message = str(error)
     if isinstance(error, OSError) and error.strerror:
         message = f"{error.filename or 'writing'}: {error.strerror}"
-    print(f"cifar2: {message}", file=sys.stderr)
+    print(f"cifar2: {printable(message)}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,6 +92,17 @@ def _load(path: Path) -> tuple[nn.Module, Description]:
         raise UserError(f"{error}; `dvc repro` makes it") from error
 
 
+def _check_output(path: Path, ending: str, model: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raise UserError if a file to write is of another kind, or is one that the command reads."""
+    if path.suffix.lower() != ending or path.is_dir():
+        raise UserError(f"{path}: not a file to write; name one that ends in {ending}")
+    if path.exists() and not path.stat().st_mode & 0o200:  # DVC's cache, which root could change
+        raise UserError(f"{path}: write-protected; name another file to write")
+    for each in (model, model.parent / f"{model.stem}.json", *inputs):
+        if os.path.exists(path) and os.path.exists(each) and path.samefile(each):
+            raise UserError(f"{path}: this command reads it; name another file to write")
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
@@ -97,11 +110,20 @@ def _predict(arguments: argparse.Namespace) -> int:
     from cifar2.deployment.prediction import predict
     from cifar2.report import results
 
-    network, description = _load(arguments.model)
-    found: list[Path] = []
+    found, errors = list[Path](), list[OSError | UserError]()
     for path in arguments.pictures:
-        found += [path] if path == STANDARD_INPUT else pictures.find(path)
-    width = min(60, max(len(str(path)) for path in found))
+        paths, failures = pictures.find(path)
+        found += paths
+        errors += failures
+    for path, ending in (arguments.csv, ".csv"), (arguments.plot, ".png"):
+        if path:
+            _check_output(path, ending, arguments.model, found)
+    network, description = _load(arguments.model)
+    for error in errors:
+        _say(error)
+    if not found:
+        return 2
+    width = min(60, max(len(printable(path)) for path in found))
     # Answers on a terminal are progress enough.
     hidden = not sys.stderr.isatty() or (sys.stdout.isatty() and not arguments.json)
     names: list[str] = []  # of the pictures that could be read
@@ -116,40 +138,46 @@ def _predict(arguments: argparse.Namespace) -> int:
                     _say(error)
                 continue
             seen = pictures.shrink(picture, arguments.fit)
-            names.append(str(path))
+            names.append(printable(path))
             if arguments.plot and len(on_sheet) < ON_A_SHEET:
                 picture.thumbnail((256, 256))
                 on_sheet.append((picture, seen))
             yield seen
 
     answers: list[Answer] = []
-    for answer in predict(read_each(), network, description, mirror=arguments.mirror):
-        if not arguments.json:
-            ranked = sorted(answer.probabilities.items(), key=lambda each: -each[1])[:IN_A_LINE]
-            line = "  ".join(f"{label} {probability:.4f}" for label, probability in ranked)
-            print(f"{names[len(answers)]:{width}}  {line}")
-        answers.append(answer)
-    if arguments.json:
-        objects = []
-        for name, each in zip(names, answers, strict=True):
-            rounded = {label: round(p, 4) for label, p in each.probabilities.items()}
-            objects.append({"file": name, "class": each.label, "probabilities": rounded})
-        print(json.dumps(objects, indent=2))
+    objects: list[dict[str, object]] = []  # the same, for --json
+    status = 0
     if arguments.csv:
-        rows = [
-            [name, each.label, *(f"{p:.4f}" for p in each.probabilities.values())]
-            for name, each in zip(names, answers, strict=True)
-        ]
-        table = results.table(["file", "class", *description.classes], rows)
-        files.write(arguments.csv, table.encode())
-    if on_sheet:
+        arguments.csv.parent.mkdir(parents=True, exist_ok=True)
+    # Each row is written at once, so a stop loses none.
+    with open(arguments.csv or os.devnull, "w", 1, encoding="utf-8", newline="") as table:
+        table.write(results.table(["file", "class", *description.classes], []))
+        try:
+            for answer in predict(read_each(), network, description, mirror=arguments.mirror):
+                name = names[len(answers)]
+                answers.append(answer)
+                rounded = {label: round(p, 4) for label, p in answer.probabilities.items()}
+                columns = [f"{p:.4f}" for p in rounded.values()]
+                table.write(results.table([name, answer.label, *columns], []))
+                objects.append({"file": name, "class": answer.label, "probabilities": rounded})
+                if not arguments.json:
+                    ranked = sorted(rounded, key=answer.probabilities.__getitem__, reverse=True)
+                    line = "  ".join(f"{each} {rounded[each]:.4f}" for each in ranked[:IN_A_LINE])
+                    print(f"{name:{width}}  {line}")
+        except KeyboardInterrupt:
+            _say(UserError(f"stopped after {len(answers):,} of {len(found):,} pictures"))
+            status = 130
+    if arguments.json:
+        print(json.dumps(objects, indent=2))
+    if on_sheet and not status:
         from cifar2.deployment.sheet import contact_sheet
 
         files.write(arguments.plot, contact_sheet(names, on_sheet, answers))
-    return 0 if len(names) == len(found) else 2
+    return status or (2 if errors or len(names) < len(found) else 0)
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    _check_output(arguments.file, ".onnx", arguments.model)
     from cifar2.deployment.export import export
 
     export(*_load(arguments.model), arguments.file)

@@ -10,6 +10,7 @@ The message is one line that says what is wrong and where. What to type against 
 asks, so the stages add that.
 """
 
+import re
 from pathlib import Path
 
 
@@ -34,3 +35,11 @@ class MissingFile(FileError):
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message, or its type where it has none."""
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def printable(text: object) -> str:
+    """Return a text with escapes for what would break a line, control a terminal or reorder text,
+    and for each byte of a file's name that is not UTF-8."""
+    unprintable = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    escaped = re.sub(unprintable, lambda found: ascii(found[0])[1:-1], str(text))
+    return escaped.replace(r"\udc", r"\x")  # Python keeps the byte xf6 of a name as udcf6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import warnings
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -9,7 +11,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from cifar2.errors import FileError, MissingFile, UserError, first_line
@@ -19,6 +21,22 @@ Fit = Literal["crop", "pad", "stretch"]
 
 SIZE = 32
 BOX, BICUBIC = Image.Resampling.BOX, Image.Resampling.BICUBIC
+
+# Endings of pictures that Pillow may not open, and what to do then.
+HEIF = "HEIF needs a package: `pip install -c constraints.txt -e '.[heif]'`"
+EXPORT = "not a format that can be read here; export it as JPEG"
+REMEDIES = dict.fromkeys([".heic", ".heif", ".hif"], HEIF) | dict.fromkeys(
+    [".arw", ".avif", ".cr2", ".cr3", ".dng", ".jxl", ".nef", ".orf", ".raf", ".rw2"], EXPORT
+)
+STUBS = {"BUFR", "GRIB", "HDF5", "MPEG"}  # Pillow has their endings, but doesn't read them
+OF_SYSTEMS = {"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "@eaDir", "lost+found"}
+
+# Of a PNG, one compressed text or colour profile may be as large as all texts together (64 MiB).
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+with contextlib.suppress(ImportError):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
 
 
 def to_tensor(picture: Picture, fit: Fit = "crop") -> Tensor:
@@ -54,7 +72,10 @@ def read(file: str | Path | BinaryIO) -> Image.Image:
             with Image.open(file) as image:
                 # A large JPEG is decoded at a half, a quarter or an eighth of its size: faster.
                 image.draft(None, (8 * SIZE, 8 * SIZE))
-                return to_rgb(ImageOps.exif_transpose(image))
+                image.load()
+                with contextlib.suppress(Exception):  # of many types, for damaged EXIF data
+                    ImageOps.exif_transpose(image, in_place=True)
+                return to_rgb(image)
     except FileNotFoundError as error:
         raise MissingFile(name) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -62,6 +83,8 @@ def read(file: str | Path | BinaryIO) -> Image.Image:
     except Exception as error:  # Pillow raises many types for a damaged file
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        if (ending := Path(name).suffix.lower()) in REMEDIES.keys() - Image.registered_extensions():
+            raise FileError(name, REMEDIES[ending]) from error
         if isinstance(error, UnidentifiedImageError):
             raise FileError(name, "not a picture that Pillow knows") from error
         raise FileError(name, f"damaged ({first_line(error)})") from error
@@ -97,24 +120,29 @@ def shrink(image: Image.Image, fit: Fit) -> Image.Image:
     return square
 
 
-def find(path: Path) -> list[Path]:
-    """Return a file, or the picture files in a folder and in those below it, sorted.
+def find(path: Path) -> tuple[list[Path], list[OSError | UserError]]:
+    """Return a file; or a folder's pictures, sorted, and errors for what can't be searched.
 
-    A file in a folder is a picture if its name ends as one that Pillow opens.
-
-    Raises:
-        MissingFile: if there is no such file or folder.
-        UserError: if a folder holds no picture.
+    A folder is searched with those below it, linked ones too. A file in it is a picture if its name
+    ends like one. Hidden files and folders, and those that systems make, are left out.
     """
-    if not path.exists():
-        raise MissingFile(path)
-    if not path.is_dir():
-        return [path]
-    endings = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    files = [each for each in path.rglob("*") if each.suffix.lower() in endings and each.is_file()]
-    if not files:
-        raise UserError(f"{path}: no pictures in this folder")
-    return sorted(files)
+    if not os.path.isdir(path):
+        return [path], []
+    kinds = Image.registered_extensions().items()
+    endings = {end for end, kind in kinds if kind in Image.OPEN.keys() - STUBS} | REMEDIES.keys()
+    found, errors, searched = list[Path](), list[OSError | UserError](), set[str]()
+    for folder, folders, names in os.walk(path, onerror=errors.append, followlinks=True):
+        # Once each, so a loop of links ends, and no picture is counted again by way of a link.
+        if (real := os.path.realpath(folder)) in searched:
+            folders.clear()
+            continue
+        searched.add(real)
+        folders[:] = sorted(each for each in folders if each[0] != "." and each not in OF_SYSTEMS)
+        files = [Path(folder, name) for name in names if name[0] != "."]
+        found += [each for each in files if each.suffix.lower() in endings]
+    if not found and not errors:
+        errors.append(UserError(f"{path}: no pictures in this folder"))
+    return sorted(found), errors
 
 
 def _from_array(array: NDArray[np.uint8] | Tensor) -> Image.Image:
