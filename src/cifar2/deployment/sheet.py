@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Sequence
 
+import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.ft2font import FT2Font
 from PIL.Image import Image
 
 from cifar2.deployment.prediction import Answer
@@ -22,6 +27,31 @@ def contact_sheet(
         names, answers: those of all pictures. Of a long name, the end is written.
         pictures: the first of them, or all: each as it is, and as the network was given it.
     """
+    letters = set("".join([*names[: len(pictures)], *answers[0].probabilities]))
+    with (
+        matplotlib.rc_context({"font.family": _fonts(letters), "text.parse_math": False}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Glyph")  # in no font of this system
+        return png(_figure(names, pictures, answers))
+
+
+def _fonts(letters: set[str]) -> list[str]:
+    """Return the installed fonts that have these letters, matplotlib's own font first."""
+    families = ["DejaVu Sans"]
+    for font in sorted(fontManager.ttflist, key=lambda each: each.name != "DejaVu Sans"):
+        if letters and not font.name.startswith("Last Resort"):  # its letters are boxes
+            with contextlib.suppress(OSError, RuntimeError):  # it is gone, or damaged
+                face = FT2Font(font.fname, face_index=font.index)
+                if found := {letter for letter in letters if face.get_char_index(ord(letter))}:
+                    families.append(font.name)
+                    letters = letters - found
+    return families
+
+
+def _figure(
+    names: Sequence[str], pictures: Sequence[tuple[Image, Image]], answers: Sequence[Answer]
+) -> Figure:
     rows = -(-len(pictures) // 2)
     height = 0.5 + rows * max(1.7, 0.22 * len(answers[0].probabilities))
     figure = Figure(figsize=(10, height), dpi=100, layout="constrained")
@@ -45,4 +75,4 @@ def contact_sheet(
         right.set(xlim=(0, 1), xticks=[], yticks=[])
         right.invert_yaxis()
         right.spines[:].set_visible(False)
-    return png(figure)
+    return figure
