@@ -1,9 +1,11 @@
 """`cifar2`, beside finished results: in this process, where another one shows nothing more."""
 
 import csv
+import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from PIL import Image
 from cifar2 import __main__ as cifar2_main
 from cifar2 import __version__, openmp
 from cifar2.data import dataset
+from cifar2.deployment import pictures
 from cifar2.report import results
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, contents, run
 
 CIFAR2 = [sys.executable, "-m", "cifar2"]
 Command = Callable[..., str]
@@ -83,10 +86,56 @@ def test_options_reach_the_network(cifar2: Command, tmp_path: Path) -> None:
     assert cifar2("predict", path, "--mirror") not in answers
 
 
-def test_contact_sheet_is_drawn(cifar2: Command, bird: Path, tmp_path: Path) -> None:
-    cifar2("predict", bird, bird, "--plot", tmp_path / "new/sheet.png")
-    with Image.open(tmp_path / "new/sheet.png") as sheet:
-        assert sheet.width == 1000
+def test_contact_sheet_draws_names_as_they_are(cifar2: Command, bird: Path, tmp_path: Path) -> None:
+    """Letters that matplotlib's first font lacks are drawn in another one."""
+    sheets = set()
+    for name in "Ⓐ$_{$鳥.png", "Ⓑ$_{$鳥.png":
+        with warnings.catch_warnings(action="error"):
+            cifar2("predict", bird.rename(tmp_path / name), "--plot", tmp_path / "new/sheet.png")
+        bird = tmp_path / name
+        sheets.add((tmp_path / "new/sheet.png").read_bytes())
+    assert len(sheets) == 2
+    assert Image.open(io.BytesIO(sheets.pop())).width == 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="these names are not possible")
+def test_names_are_printable_in_every_output(
+    cifar2: Command, bird: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [os.fsdecode(name) for name in (b"v\xf6\n.png", b"\x1b[31m.png")] + ["鳥.png"]
+    for name in names:
+        (tmp_path / name).write_bytes(bird.read_bytes())
+    words = ["predict", "no\n", *names, "--csv", "new/answers.csv", "--model"]
+    words.append(str(cifar2_main.MODEL.absolute()))
+    monkeypatch.chdir(tmp_path)
+    said = cifar2(*words, "--json", status=2).removesuffix("cifar2: no\\n: no such file\n")
+    expected = [r"v\xf6\n.png", r"\x1b[31m.png", "鳥.png"]
+    assert [each["file"] for each in json.loads(said)] == expected
+    assert [row["file"] for row in read(tmp_path / "new/answers.csv")] == expected
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", printed)
+    cifar2(*words, status=2)
+    printed.seek(0)
+    assert [line.split()[0] for line in printed] == [*expected[:2], r"\u9ce5.png"]
+
+
+def test_stop_keeps_the_answers(
+    cifar2: Command, bird: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table has them while the command runs."""
+    image, table = pictures.read(bird), tmp_path / "answers.csv"
+
+    def picture_or_stop(path: Path) -> Image.Image:
+        if path.name == "last.png":
+            assert len(read(table)) == 100
+            raise KeyboardInterrupt
+        return image
+
+    monkeypatch.setattr(pictures, "read", picture_or_stop)
+    words = ["predict", *[bird] * 150, "last.png", bird, "--csv", table, "--json"]
+    said = cifar2(*words, status=130)
+    answers = said.removesuffix("cifar2: stopped after 100 of 152 pictures\n")
+    assert len(json.loads(answers)) == len(read(table)) == 100
 
 
 # What the user can get wrong: a line each, status 2
@@ -99,21 +148,21 @@ def test_pictures_that_cannot_be_read_are_named_and_passed_over(
     text.write_text("a bird")
     Image.effect_noise((200, 200), 50).save(part)
     part.write_bytes(part.read_bytes()[:2000])
-    said = cifar2("predict", text, bird, part, "--csv", tmp_path / "answers.csv", status=2)
+    (tmp_path / "empty").mkdir()
+    paths = ["no.png", tmp_path / "empty", text, bird, part]
+    said = cifar2("predict", *paths, "--csv", tmp_path / "answers.csv", status=2)
+    assert "cifar2: no.png: no such file\n" in said
+    assert f"cifar2: {tmp_path / 'empty'}: no pictures in this folder\n" in said
     assert f"cifar2: {text}: not a picture that Pillow knows\n" in said
     assert f"cifar2: {part}: damaged (" in said
-    assert len(said.splitlines()) == 3
+    assert len(said.splitlines()) == 5
     assert [row["file"] for row in read(tmp_path / "answers.csv")] == [str(bird)]
 
 
 def test_other_mistakes_are_named(
     cifar2: Command, bird: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cifar2("predict", "no.png", status=2) == "cifar2: no.png: no such file\n"
-    (tmp_path / "empty").mkdir()
-    said = cifar2("predict", tmp_path / "empty", status=2)
-    assert said == f"cifar2: {tmp_path}/empty: no pictures in this folder\n"
-    said = cifar2("predict", bird, "--csv", bird / "out", status=2)
+    said = cifar2("predict", bird, "--csv", bird / "out.csv", status=2)
     assert said.splitlines()[-1].startswith(f"cifar2: {bird}")
     monkeypatch.setitem(sys.modules, "onnx", None)
     said = cifar2("export", "model.onnx", status=2)
@@ -121,6 +170,34 @@ def test_other_mistakes_are_named(
     monkeypatch.chdir(tmp_path)
     said = cifar2("export", "model.onnx", status=2)
     assert said == "cifar2: models/model.pt: no such file; `dvc repro` makes it\n"
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["export", "model.pt"], "not a file to write; name one"),
+        (["export", "model.onnx"], "this command reads it; "),
+        (["predict", "bird.png", "--csv", "folder.csv"], "not a file to write; name one"),
+        (["predict", "bird.png", "--csv", "model.csv"], "this command reads it; "),
+        (["predict", ".", "--plot", "bird.png"], "this command reads it; "),
+        (["predict", "bird.png", "--plot", "cached.png"], "write-protected; "),
+    ],
+)
+def test_no_output_is_written_over_an_input_or_another_kind_of_file(
+    words: list[str], said: str, cifar2: Command, bird: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused before the network is loaded: this one is none."""
+    monkeypatch.chdir(bird.parent)
+    for name in "model.pt", "model.json", "cached.png":
+        Path(name).write_text(name)
+    Path("cached.png").chmod(0o444)
+    Path("model.onnx").symlink_to("model.pt")
+    Path("model.csv").hardlink_to("model.json")
+    Path("folder.csv").mkdir()
+    before = contents(bird.parent)
+    lines = cifar2(*words, "--model", "model.pt", status=2).splitlines()
+    assert len(lines) == 1 and lines[0].startswith(f"cifar2: {words[-1]}: {said}")
+    assert contents(bird.parent) == before
 
 
 def test_standard_input_and_a_reader_that_ends_early(

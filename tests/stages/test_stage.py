@@ -71,6 +71,8 @@ def test_wrong_arguments_are_named(run_stage: RunStage) -> None:
     assert run_stage() == run_stage("_stage")
     said = run_stage("settings", "--settings", "params.yaml")
     assert said.endswith("settings: error: the following arguments are required: --checked\n")
+    words = ["--settings", "s.yaml", "--raw", "data/raw", "--data", "data", "--whole-val", "v.pt"]
+    assert run_stage("filter", *words).startswith("filter: --raw is --data or lies in it: ")
 
 
 RUN_STAGES = f"""

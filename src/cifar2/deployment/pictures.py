@@ -74,7 +74,7 @@ def read(file: str | Path | BinaryIO) -> Image.Image:
                 image.draft(None, (8 * SIZE, 8 * SIZE))
                 image.load()
                 with contextlib.suppress(Exception):  # of many types, for damaged EXIF data
-                    ImageOps.exif_transpose(image, in_place=True)
+                    return to_rgb(ImageOps.exif_transpose(image))
                 return to_rgb(image)
     except FileNotFoundError as error:
         raise MissingFile(name) from error

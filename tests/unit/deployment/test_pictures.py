@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from cifar2.deployment import pictures
 from cifar2.deployment.pictures import Fit, to_tensor
@@ -81,6 +82,8 @@ def test_white_is_white_in_every_mode_and_size(fit: Fit) -> None:
 
 
 CLEAR, TWO_COLOURS = (0, 0, 0, 0), (*BLUE, *RED)
+TEXT = PngInfo()
+TEXT.add_text("prompt", "a bird " * 300_000, zip=True)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +105,10 @@ CLEAR, TWO_COLOURS = (0, 0, 0, 0), (*BLUE, *RED)
         (plain("F", -1), "TIFF", {}, (0, 0, 0)),
         (plain("F", 0.5), "TIFF", {}, (128, 128, 128)),
         (plain("F", 200), "TIFF", {}, (200, 200, 200)),
+        # What a picture carries besides may be large, or damaged.
+        (plain("RGB", RED), "PNG", {"pnginfo": TEXT}, RED),
+        (plain("RGB", RED), "PNG", {"icc_profile": bytes(2**21)}, RED),
+        (plain("RGB", RED), "PNG", {"exif": b"Exif\0\0damaged"}, RED),
     ],
 )
 def test_colour_of_a_file(
@@ -146,10 +153,32 @@ def test_decompression_bomb_is_an_error(side: int) -> None:
         to_tensor(file)
 
 
-def test_folder_is_searched_for_pictures(tmp_path: Path) -> None:
-    names = ["b.png", "a.JPG", "deep/er/c.webp"]
-    for name in [*names, "notes.txt", "noending"]:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert pictures.find(tmp_path) == sorted(tmp_path / name for name in names)
-    assert pictures.find(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
+def test_photos_of_phones_and_cameras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "camera.DNG").write_bytes(b"II*\0")
+    with pytest.raises(FileError, match=r"camera\.DNG: .* export it as JPEG$"):
+        to_tensor(tmp_path / "camera.DNG")
+    with monkeypatch.context() as without_pillow_heif:
+        without_pillow_heif.delitem(Image.registered_extensions(), ".heic", raising=False)
+        (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftyp")
+        with pytest.raises(FileError, match=r"phone\.heic: .* -e '\.\[heif\]'`$"):
+            to_tensor(tmp_path / "phone.heic")
+    pytest.importorskip("pillow_heif", reason="needs the extra cifar2[heif]")
+    assert abs(to_tensor(written(plain("RGB", RED), "HEIF"))[:, 9, 9] - torch.tensor(RED)).max() < 9
+
+
+def test_folder_search_follows_links_and_leaves_out_what_systems_make(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    pictures_in_it = ["b.png", "a.JPG", "deep/er/c.webp", "d.heic", "e.dng", "linked/f.png"]
+    others = ["notes.txt", "noending", "Thumbs.db", "video.mpg", "._b.png", ".DS_Store"]
+    (tmp_path / "elsewhere").mkdir()
+    folder.mkdir()
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "deep-again").symlink_to(folder)
+    (folder / "broken.png").symlink_to("nowhere.png")
+    for name in [*pictures_in_it, *others, ".trash/g.png", "__MACOSX/h.png"]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    expected = sorted(folder / name for name in [*pictures_in_it, "broken.png"])
+    assert pictures.find(folder) == (expected, [])
+    for named in "notes.txt", "._b.png":
+        assert pictures.find(folder / named) == ([folder / named], [])
