@@ -17,6 +17,10 @@ from pathlib import Path
 class UserError(Exception):
     """Something that the user can put right; the message is one line."""
 
+    def __init__(self, message: str) -> None:
+        # It may quote another library, or a file; a control character must not reach a terminal.
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
+
 
 class FileError(UserError):
     """A file that another stage made can't be used: it is damaged, or does not fit."""

@@ -4,12 +4,22 @@ import contextlib
 import csv
 import io
 import os
+import re
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cifar2.errors import FileError, MissingFile, first_line
+
+# What a file is that PyTorch does not load, by its message, which advises to run the code in it.
+OTHER_KINDS = {
+    r"GLOBAL (\S+)": r"a whole pickled network or object (\1), whose loading could run code",
+    "TorchScript": "a TorchScript archive",
+    "Weights only": "damaged, or a file of pickle, of safetensors or the like",
+}
+TENSORS = "save tensors alone instead: torch.save(network.state_dict(), 'weights.pt')"
 
 
 def write(path: Path, content: bytes) -> None:
@@ -85,9 +95,15 @@ def rows(content: bytes, delimiter: str = ",") -> Iterator[dict[str, str]]:
 def load(path: Path) -> Any:
     """Read what `torch.save` wrote: tensors and plain containers only, no code is run.
 
-    Raises as `reading` does.
+    The tensors are on the CPU, wherever they were saved. Raises as `reading` does.
     """
     import torch  # here, because `write` needs no torch
 
-    with reading(path) as content:
-        return torch.load(io.BytesIO(content), weights_only=True)
+    try:
+        with reading(path) as content, warnings.catch_warnings(action="ignore"):
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except FileError as error:
+        for pattern, kind in OTHER_KINDS.items():
+            if found := re.search(pattern, str(error.__cause__)):
+                raise FileError(path, f"{found.expand(kind)}; {TENSORS}") from error
+        raise

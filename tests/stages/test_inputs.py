@@ -31,7 +31,7 @@ def times(folder: Path) -> dict[Path, int]:
     [
         *((name, file, None, "no such file") for name in MISSING for file in MISSING[name]),
         ("filter", "data/raw/synthetic.npz", "", "not the stand-in (No data left in file)"),
-        ("evaluate", "models/model.pt", "PK", "damaged ("),
+        ("evaluate", "models/model.pt", "PK", "damaged, or a file of "),
         ("evaluate", "models/model.json", "[]", "not a trained network ("),
         ("plot", LOSS, "step\tloss\n1\tx\n", "damaged ("),
         ("plot", "metrics/accuracy.json", "{}", "damaged (dataset Field required"),

@@ -26,7 +26,7 @@ class Description(NamedTuple):
     name: str
     config: dict[str, Any]  # what `models.get_model` was given, beside the number of classes
     classes: list[str]  # what the logits stand for, in their order
-    source: str  # the data that it was trained on, "cifar10" or "synthetic"
+    source: str  # the data that it was trained on: "cifar10", "synthetic", or another name
 
 
 def save(network: nn.Module, description: Description, path: Path) -> None:
@@ -48,25 +48,32 @@ def save(network: nn.Module, description: Description, path: Path) -> None:
     files.write(path, buffer.getvalue())
 
 
-def load(path: Path | str) -> tuple[nn.Module, Description]:
+def load(path: Path | str, description: Description | None = None) -> tuple[nn.Module, Description]:
     """Read what `save` wrote; the network is on the CPU, in evaluation mode.
 
-    The names of weights may begin with "module.", as `DataParallel` has them.
+    With a description, no .json file is read. The names of weights may begin with "module." or
+    "_orig_mod.", as `DataParallel` and `torch.compile` have them, and the `state_dict` may be part
+    of a checkpoint with an optimizer's state and more.
 
     Raises:
-        MissingFile: if one of the two files is not there.
+        MissingFile: if one of the files is not there.
         FileError: if they are not a network's weights and its description.
     """
     path = Path(path)
     state = files.load(path)
     try:
-        content = json.loads(path.with_suffix(".json").read_bytes())
-        name, config = content["model"], content["config"]
-        for key in UNWRITTEN.keys() & set(models.config_keys(name)):
-            config.setdefault(key, UNWRITTEN[key])
-        description = Description(name, config, content["classes"], content["dataset"])
-        network = models.get_model(name, len(description.classes), **config)
-        nn.modules.utils.consume_prefix_in_state_dict_if_present(state, "module.")
+        if description is None:
+            content = json.loads(path.with_suffix(".json").read_bytes())
+            name, config = content["model"], content["config"]
+            for key in UNWRITTEN.keys() & set(models.config_keys(name)):
+                config.setdefault(key, UNWRITTEN[key])
+            description = Description(name, config, content["classes"], content["dataset"])
+        name, config, classes, _ = description
+        network = models.get_model(name, len(classes), **config)
+        for key in ("state_dict", "model_state_dict", "model"):
+            state = state.get(key, state)
+        for prefix in ("module.", "_orig_mod.", "module."):  # either may be around the other
+            nn.modules.utils.consume_prefix_in_state_dict_if_present(state, prefix)
         network.load_state_dict(state)
         if not all(weight.isfinite().all() for weight in network.state_dict().values()):
             raise ValueError("some weights are not finite")
