@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from cifar2 import files, openmp
+from cifar2 import files, models, openmp
 from cifar2.errors import FileError, MissingFile, UserError, printable
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cifar2.inference.checkpoint import Description
 
 MODEL = Path("models/model.pt")
+SETTINGS = Path("params.yaml")
 STANDARD_INPUT = Path("-")
 IN_A_LINE = 4  # classes that a line names at most
 ON_A_SHEET = 40  # pictures that a contact sheet shows at most
@@ -80,16 +81,33 @@ def _parser() -> argparse.ArgumentParser:
     for command in (predict, export):
         weights = f"the weights, which have a .json file beside them (default: {MODEL})"
         command.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=weights)
+        what = f"what weights without .json are; options and classes are those of {SETTINGS}"
+        names = models.list_models()
+        command.add_argument("--architecture", choices=names, metavar="NAME", help=what)
     return parser
 
 
-def _load(path: Path) -> tuple[nn.Module, Description]:
-    from cifar2.inference import checkpoint
+def _load(path: Path, architecture: str | None) -> tuple[nn.Module, Description]:
+    from cifar2 import params
+    from cifar2.inference.checkpoint import Description, load
 
+    described, description = path.with_suffix(".json"), None
+    if architecture and described.exists():
+        raise UserError(f"--architecture: {described} already says what the weights are")
+    if architecture:
+        if not SETTINGS.exists():
+            raise UserError(f"--architecture: {SETTINGS}, which has its options, is not here")
+        run = params.load(SETTINGS)
+        config = run.model.model_copy(update={"name": architecture}).config()
+        description = Description(architecture, config, list(run.data.classes), "unknown")
     try:
-        return checkpoint.load(path)
+        return load(path, description)
     except MissingFile as error:
-        raise UserError(f"{error}; `dvc repro` makes it") from error
+        if path == MODEL:
+            raise UserError(f"{error}; `dvc repro` makes it") from error
+        if path.exists():
+            raise UserError(f"{error}; `--architecture net` says what the weights are") from error
+        raise
 
 
 def _check_output(path: Path, ending: str, model: Path, inputs: Iterable[Path] = ()) -> None:
@@ -118,7 +136,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     for path, ending in (arguments.csv, ".csv"), (arguments.plot, ".png"):
         if path:
             _check_output(path, ending, arguments.model, found)
-    network, description = _load(arguments.model)
+    network, description = _load(arguments.model, arguments.architecture)
     for error in errors:
         _say(error)
     if not found:
@@ -180,7 +198,7 @@ def _export(arguments: argparse.Namespace) -> int:
     _check_output(arguments.file, ".onnx", arguments.model)
     from cifar2.deployment.export import export
 
-    export(*_load(arguments.model), arguments.file)
+    export(*_load(arguments.model, arguments.architecture), arguments.file)
     return 0
 
 

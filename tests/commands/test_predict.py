@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Callable
@@ -136,6 +137,21 @@ def test_stop_keeps_the_answers(
     said = cifar2(*words, status=130)
     answers = said.removesuffix("cifar2: stopped after 100 of 152 pictures\n")
     assert len(json.loads(answers)) == len(read(table)) == 100
+
+
+def test_weights_of_the_book_load_with_the_name_of_their_architecture(
+    cifar2: Command, bird: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = shutil.copy("models/model.pt", tmp_path / "birds.pt")
+    words = ["predict", bird, "--model", weights]
+    reason = "no such file; `--architecture net` says what the weights are"
+    assert cifar2(*words, status=2) == f"cifar2: {tmp_path}/birds.json: {reason}\n"
+    words += ["--architecture", "net"]
+    assert cifar2(*words) == cifar2("predict", bird)
+    said = cifar2("predict", bird, "--architecture", "net", status=2)
+    assert "model.json already says what the weights are" in said
+    monkeypatch.chdir(tmp_path)
+    assert "params.yaml, which has its options, is not here" in cifar2(*words, status=2)
 
 
 # What the user can get wrong: a line each, status 2
