@@ -8,12 +8,13 @@ images. What no path is given for is not written.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar2 import files, params
-from cifar2.errors import FileError
+from cifar2.errors import FileError, UserError
 from cifar2.report import results
 from cifar2.report.results import OtherClass, Prediction
 
@@ -79,8 +80,9 @@ def main(
                 raise FileError(model, f"trained on {classes}, but {data} holds {names}")
             measured[part] = answers(images), labels
         logits, labels = measured["val"]
+        scores = _scores(description, measured)
         if accuracy:
-            results.write_accuracy(accuracy, _scores(description, measured))
+            results.write_accuracy(accuracy, scores)
         if predictions:
             actual = [classes[label] for label in labels.tolist()]
             results.write_predictions(predictions, _predictions(logits, classes, actual))
@@ -105,20 +107,15 @@ def _scores(
 
     scores = {}
     for part, (logits, labels) in measured.items():
-        per_class = {
-            name: evaluation.accuracy(logits[labels == label], labels[labels == label])
-            for label, name in enumerate(description.classes)
-        }
         accuracy, loss = evaluation.accuracy(logits, labels), evaluation.loss(logits, labels)
+        if not math.isfinite(loss):
+            raise UserError(f"the loss on the {part} images is {loss}; try a smaller train.lr")
+        per_class = dict.fromkeys(description.classes)
+        for label in labels.unique().tolist():
+            own = labels == label
+            per_class[description.classes[label]] = evaluation.accuracy(logits[own], labels[own])
         scores[part] = results.ClassScores(accuracy=accuracy, loss=loss, per_class=per_class)
-    train, val, test = scores["train"], scores["val"], scores.get("test")
-    return results.Accuracy(
-        dataset=description.source,
-        model=description.name,
-        train=results.Scores(accuracy=train.accuracy, loss=train.loss),
-        val=val,
-        test=test,
-    )
+    return results.Accuracy(dataset=description.source, model=description.name, **scores)
 
 
 def _about_others(

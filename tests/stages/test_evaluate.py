@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cifar2.data.dataset import Dataset, save
+from cifar2.errors import UserError
 from cifar2.inference import checkpoint
 from cifar2.models.net import Net
 from tests.conftest import contents, write
@@ -143,6 +144,19 @@ def test_with_a_holdout_test_images_are_measured_if_wanted_and_val_images_predic
     (folder / "data/test.pt").write_bytes(b"")  # whoever reads it fails
     write(folder / "params.yaml", train__device="cpu", train__threads=1, evaluation__test=False)
     assert "test" not in json.loads(evaluate(folder, "accuracy.json")["accuracy.json"])
+
+
+def test_class_without_an_image_has_null_and_an_infinite_loss_is_refused(folder: Path) -> None:
+    dogs = Dataset(images([240], [240]), torch.tensor([1]), ["cat", "dog"], "mine")
+    save(dogs, folder / "data/val.pt")
+    found = evaluate(folder, "accuracy.json", "calibration.json", "reliability.csv")
+    assert json.loads(found["accuracy.json"])["val"]["per_class"] == {"cat": None, "dog": 1.0}
+    assert "nan" not in "".join(found.values()).lower()
+    weights = torch.load(folder / "model.pt", weights_only=True)
+    weights["fc2.bias"] = torch.tensor([3e38, -3e38])
+    torch.save(weights, folder / "model.pt")
+    with pytest.raises(UserError, match="the loss on the train images is inf; try a smaller train"):
+        evaluate(folder, "accuracy.json")
 
 
 def test_only_the_surest_answers_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

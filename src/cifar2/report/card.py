@@ -42,7 +42,7 @@ def card(
         _accuracies(scores),
         _explained(run, scores, seeds),
         "## What it must not be used for",
-        _limits(others),
+        _limits(first.dataset, others),
         "## How to load it",
         _loading(run.evaluation.mirror),
         "## How it was trained",
@@ -58,7 +58,7 @@ def _fields(run: Params, scores: Sequence[Accuracy]) -> dict[str, object]:
         "license": "mit",
         "library_name": "pytorch",
         "pipeline_tag": "image-classification",
-        "tags": ["image-classification", "pytorch", "cifar-10"],
+        "tags": ["image-classification", "pytorch"] + ["cifar-10"] * (first.dataset == "cifar10"),
     }
     if first.dataset != "cifar10":  # numbers on the stand-in say nothing about others
         return fields
@@ -84,7 +84,9 @@ def _accuracies(scores: Sequence[Accuracy]) -> str:
         if measured:
             rows[part] = [each.accuracy for each in measured]
             for name in scores[0].classes:
-                rows[f"{part}, `{name}` alone"] = [each.per_class[name] for each in measured]
+                own = [found for each in measured if (found := each.per_class[name]) is not None]
+                if own:  # else there is no image of this class
+                    rows[f"{part}, `{name}` alone"] = own
     lines = ["| images | accuracy |", "|---|---:|"]
     for name, values in rows.items():
         deviation = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
@@ -107,11 +109,12 @@ def _explained(run: Params, scores: Sequence[Accuracy], seeds: Sequence[int]) ->
     return " ".join(said)
 
 
-def _limits(others: Sequence[OtherClass]) -> str:
+def _limits(dataset: str, others: Sequence[OtherClass]) -> str:
+    whose = " CIFAR-10's" if dataset == "cifar10" else ""
     sure = ""
     if others:
         sure = (
-            f" Shown {others[-1].images:,} images of CIFAR-10's other classes, it gave its answer a"
+            f" Shown {others[-1].images:,} images of{whose} other classes, it gave its answer a"
             f" probability above {SURE} for {100 * others[-1].sure:.1f}% of them."
         )
     return f"""\

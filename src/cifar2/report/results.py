@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, FiniteFloat, ValidationError
 
 from cifar2 import files
 from cifar2.errors import FileError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SURE = 0.95  # the probability above which an answer counts as sure
 
-Rounded = Annotated[float, AfterValidator(lambda value: round(value, 6))]
+Rounded = Annotated[FiniteFloat, AfterValidator(lambda value: round(value, 6))]
 
 
 class Scores(BaseModel):
@@ -34,15 +34,15 @@ class Scores(BaseModel):
 
 
 class ClassScores(Scores):
-    """Scores, and in `per_class` the accuracy of each class, in label order."""
+    """Scores, and the accuracy of each class, in label order: None for one without an image."""
 
-    per_class: dict[str, Rounded]
+    per_class: dict[str, Rounded | None]
 
 
 class Accuracy(BaseModel):
     """What `accuracy.json` holds."""
 
-    dataset: str  # "cifar10" or "synthetic"
+    dataset: str  # "cifar10", "synthetic", or another name
     model: str
     train: Scores
     val: ClassScores
@@ -161,4 +161,4 @@ def write_calibration(path: Path, diagram: Path, calibration: Calibration) -> No
 
 
 def _json(content: object) -> bytes:
-    return (json.dumps(content, indent=2) + "\n").encode()
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()

@@ -64,6 +64,11 @@ def test_numbers_on_other_data_are_not_given_as_those_of_cifar_10() -> None:
     assert "datasets" not in fields and "model-index" not in fields
     assert "It was trained on a synthetic stand-in for CIFAR-10." in text
     assert "test batch" not in text
+    scores = accuracy(dataset="my photos")
+    scores.val.per_class["bird"] = None  # val has no image of this class
+    text, fields, _, table = described(scores, others=OTHERS)
+    assert "It was trained on my photos." in text and "CIFAR-10" not in text
+    assert "cifar-10" not in fields["tags"] and "val, `bird` alone" not in table
 
 
 def test_several_seeds_have_mean_and_standard_deviation() -> None:

@@ -13,7 +13,7 @@ ACCURACY = Accuracy(
     dataset="cifar10",
     model="net",
     train=Scores(accuracy=0.9551, loss=0.1234564999),
-    val=ClassScores(accuracy=2 / 3, loss=1e-7, per_class={"bird": 0.5, "airplane": 1.0}),
+    val=ClassScores(accuracy=2 / 3, loss=1e-7, per_class={"bird": 0.5, "airplane": None}),
 )
 ACCURACY_FILE = ACCURACY.model_dump_json(exclude_none=True)
 
@@ -65,6 +65,7 @@ ROW = b"image,actual,predicted,confidence\n"
         ("accuracy.json", b"", "Invalid JSON: EOF"),
         ("accuracy.json", b"{}", "dataset Field required"),
         ("accuracy.json", changed("0.9551", '"high"'), "train.accuracy Input should be a "),
+        ("accuracy.json", changed("0.9551", "NaN"), "train.accuracy Input should be a finite"),
         ("predictions.csv", b"image,actual\n0,bird\n", "'predicted'"),
         ("predictions.csv", ROW + b"x,bird,bird,0.5\n", "invalid literal for int()"),
         ("predictions.csv", ROW + b"0,b\xff,bird,0.5\n", "'utf-8' codec can't decode"),
