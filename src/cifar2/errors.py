@@ -19,7 +19,7 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         # It may quote another library, or a file; a control character must not reach a terminal.
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
+        super().__init__(printable(message))
 
 
 class FileError(UserError):
