@@ -100,21 +100,25 @@ def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: s
     for (column, row), (difference, real) in zip(combinations(range(size), 2), cells, strict=True):
         values[row, column] = difference if real else 0
         points = round(100 * difference, 1) + 0.0  # so that -0.0 becomes 0.0
+        colour = "black" if -0.035 < difference < 0.03 else "white"
         axes.text(
             column, row, f"{points:+.1f}", ha="center", va="center", fontsize=9,
-            weight="bold" if real else "normal", color="black" if real else "grey",
+            weight="bold" if real else "normal", color=colour if real else "grey",
         )  # fmt: skip
     if cells:
-        limit = 1.5 * max((abs(difference) for difference, real in cells if real), default=1.0)
-        colours = Normalize(-limit, limit)
+        # From 5 points on, all have one colour. Otherwise, a single bad variant would leave hardly
+        # any colour for 1 to 3 points.
+        limits = Normalize(-0.05, 0.05)
         extent = (-0.5, size - 1.5, size - 0.5, 0.5)
-        axes.imshow(values[1:, :-1], cmap="PuOr", norm=colours, aspect="auto", extent=extent)
+        image = axes.imshow(values[1:, :-1], "PuOr", limits, aspect="auto", extent=extent)
+        bar = figure.colorbar(image, shrink=0.5, ticks=np.array([-5, -3, -1, 1, 3, 5]) / 100)
+        bar.set_ticklabels(["≤ -5", "-3", "-1", "+1", "+3", "≥ +5"])
     else:  # a single variant
         axes.axis("off")
     axes.set_xticks(range(size - 1), names[:-1], rotation=40, ha="right")
     axes.set_yticks(range(1, size), names[1:])
     axes.spines[:].set_visible(False)
-    axes.set_title(title)
+    axes.set_title(title, wrap=True)  # it is wider than three variants
     return png(figure)
 
 

@@ -95,7 +95,7 @@ def test_panel_has_the_mean_and_the_range_of_the_seeds_per_epoch() -> None:
 def test_triangle_has_a_cell_for_every_pair_and_colours_the_real_differences() -> None:
     """The pairs come as (a, b), (a, c), (b, c); the second is the row."""
     cells = [(0.0123, True), (-0.2, True), (-0.0004, False)]
-    (axes,) = draw(plotting.triangle, ["a", "b", "c"], cells, "Val accuracy").axes
+    axes, bar = draw(plotting.triangle, ["a", "b", "c"], cells, "Val accuracy").axes
     assert axes.get_title() == "Val accuracy"
     found = {text.get_position(): (text.get_text(), text.get_fontweight()) for text in axes.texts}
     bold, usual = ("-20.0", "bold"), ("+0.0", "normal")  # no minus zero
@@ -105,6 +105,11 @@ def test_triangle_has_a_cell_for_every_pair_and_colours_the_real_differences() -
     image: Any = axes.images[0]
     values = np.ma.getdata(image.get_array())
     assert np.array_equal(values, [[0.0123, np.nan], [-0.2, 0.0]], equal_nan=True)
+    # The large difference does not set the scale.
+    assert words(bar.get_yticklabels()) == ["≤ -5", "-3", "-1", "+1", "+3", "≥ +5"]
+    assert bar.get_yticks() == pytest.approx([-0.05, -0.03, -0.01, 0.01, 0.03, 0.05])
+    colours = image.to_rgba([0.0, 0.01, 0.03, 0.05, 0.2])[:, :3]
+    assert (np.abs(np.diff(colours, axis=0)).max(axis=1) > 0.1).tolist() == [True] * 3 + [False]
 
 
 def test_confusion_has_right_answers_bold_and_wrong_ones_coloured() -> None:
