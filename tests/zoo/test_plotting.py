@@ -105,9 +105,7 @@ def test_triangle_has_a_cell_for_every_pair_and_colours_the_real_differences() -
     image: Any = axes.images[0]
     values = np.ma.getdata(image.get_array())
     assert np.array_equal(values, [[0.0123, np.nan], [-0.2, 0.0]], equal_nan=True)
-    # The large difference does not set the scale.
     assert words(bar.get_yticklabels()) == ["≤ -5", "-3", "-1", "+1", "+3", "≥ +5"]
-    assert bar.get_yticks() == pytest.approx([-0.05, -0.03, -0.01, 0.01, 0.03, 0.05])
     colours = image.to_rgba([0.0, 0.01, 0.03, 0.05, 0.2])[:, :3]
     assert (np.abs(np.diff(colours, axis=0)).max(axis=1) > 0.1).tolist() == [True] * 3 + [False]
 
