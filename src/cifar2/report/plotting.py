@@ -41,7 +41,10 @@ def mistakes(
     """
     wrong = [p for p in predictions if p.predicted != p.actual]
     worst = sorted(wrong, key=lambda p: (-p.confidence, p.image))[:count]
-    return _images(worst, images, f"{title}: the {len(worst)} worst of {len(wrong)} mistakes")
+    if wrong:
+        title += f": the {len(worst)} worst of {len(wrong)} mistakes"
+    sentence = f"No mistake on the {len(predictions):,} validation images"
+    return _images(worst, images, title, sentence)
 
 
 def surest(answers: Sequence[Prediction], images: NDArray[np.uint8], title: str) -> bytes:
@@ -49,13 +52,18 @@ def surest(answers: Sequence[Prediction], images: NDArray[np.uint8], title: str)
 
     `images` are the val set of all classes, [N, 3, 32, 32].
     """
-    which = f"its {len(answers)} surest answers for" if answers else "there are no"
-    return _images(answers, images, f"{title}: {which} images of other classes")
+    if answers:
+        title += f": its {len(answers)} surest answers for images of other classes"
+    return _images(answers, images, title, "There are no images of other classes")
 
 
-def _images(predictions: Sequence[Prediction], images: NDArray[np.uint8], title: str) -> bytes:
+def _images(
+    predictions: Sequence[Prediction], images: NDArray[np.uint8], title: str, without: str
+) -> bytes:
     figure = Figure(figsize=(10, 6.4), dpi=100, layout="constrained")
     figure.suptitle(title, wrap=True)
+    if not predictions:
+        figure.text(0.5, 0.5, without, ha="center", fontsize=16)
     grid = figure.subplots(4, 8, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")

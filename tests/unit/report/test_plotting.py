@@ -76,8 +76,13 @@ def test_mistakes_are_those_of_highest_confidence_first() -> None:
     words = {2: "airplane\n→ bird 0.90", 3: "bird\n→ airplane 0.70", 4: "bird\n→ airplane 0.70"}
     figure = draw(plotting.mistakes, predictions, IMAGES, "net on cifar10", count=3)
     assert_shows(figure, "net on cifar10: the 3 worst of 4 mistakes", words)
-    figure = draw(plotting.mistakes, predictions[1:2], IMAGES, "net")
-    assert_shows(figure, "net: the 0 worst of 0 mistakes", {})
+
+
+def test_picture_without_images_has_a_sentence() -> None:
+    mistakes = draw(plotting.mistakes, [Prediction(1, "cat", "cat", 0.9)] * 2000, IMAGES, "net")
+    assert mistakes.texts[-1].get_text() == "No mistake on the 2,000 validation images"
+    surest = draw(plotting.surest, [], IMAGES, "net")
+    assert surest.texts[-1].get_text() == "There are no images of other classes"
 
 
 def test_surest_answers_are_drawn_in_their_order() -> None:
