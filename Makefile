@@ -3,11 +3,12 @@ VENV ?= .venv
 PYTHON ?= python3
 JOBS ?= 1
 # Extras of pyproject.toml: EXTRAS=onnx for `cifar2 export`, EXTRAS=ssh for a DVC remote behind SSH;
-# EXTRAS=onnx,ssh for two of them. Targets that need `dev` or `cluster` add it by themselves.
+# EXTRAS=onnx,ssh for two of them. Targets that need one add it by themselves.
 EXTRAS ?=
 comma := ,
 WANTED := base $(subst $(comma), ,$(EXTRAS)) $(if $(CLUSTER),cluster) \
-  $(if $(filter test test-unit lint bench,$(MAKECMDGOALS)),dev)
+  $(if $(filter test test-unit lint bench,$(MAKECMDGOALS)),dev) \
+  $(if $(filter docs,$(MAKECMDGOALS)),notebook)
 # The environment has a file for the base and for each extra that is installed. It is named after
 # what was to be installed then, so that clones which agree on that can share an environment.
 STAMP := $(VENV)/.cifar2-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)-
@@ -68,8 +69,9 @@ page:  ## build .dvc/page.html from pages/plots.html
 	.page/bin/python -m pages.plots
 	rm -r .page
 
-docs: setup  ## bring the results in README.md and docs/ up to date
+docs: setup  ## bring the results in README.md and docs/ up to date, and the notebook (minutes)
 	$(RUN) python -m pages.results
+	$(RUN) python -m pages.notebook
 
 test: setup  ## run the tests (PYTEST="-m slow": the slow ones)
 	$(RUN) pytest $(PYTEST)

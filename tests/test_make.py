@@ -40,7 +40,8 @@ def installed(folder: Path, *words: str) -> list[str]:
 
 def test_nothing_is_installed_twice(here: Path) -> None:
     assert installed(here, "repro") == ["."]
-    assert installed(here, "repro", "adopt", "docs", "zoo") == []
+    assert installed(here, "repro", "adopt", "zoo") == []
+    assert installed(here, "docs") == [".[notebook]"]
     assert installed(here, "test") == [".[dev]"]
     assert installed(here, "lint", "test-unit", "bench") == []
     assert installed(here, "setup", "EXTRAS=ssh,cluster") == [".[cluster,ssh]"]
