@@ -14,7 +14,7 @@ import psutil
 import yaml
 
 from bench.machine import ROOT, cpu
-from cifar2 import models, openmp
+from cifar2 import environment, models
 
 # The zoo's stages as `python -m zoo train` names them, with commands that take no time.
 ZOO = """\
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5, help="epochs to count, after one")
     parser.add_argument("--runs", type=int, nargs="*", default=[100], help="of the zoo; 100")
     arguments = parser.parse_args()
-    openmp.prepare()  # as the stages do, before torch is imported
+    environment.prepare()  # as the stages do, before torch is imported
     from bench import loops
 
     print(f"{cpu()}, {os.cpu_count()} cores, torch {version('torch')}")

@@ -26,13 +26,13 @@ from typing import NoReturn
 import psutil
 import yaml
 
-from cifar2 import openmp
+from cifar2 import environment
 from cifar2.errors import FileError, MissingFile, UserError
 
 # Not every system has all of them.
 STOP_SIGNALS = [each for each in signal.Signals if each.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 
-openmp.prepare()  # a stage imports this module before torch
+environment.prepare()  # a stage imports this module before torch
 
 
 class Stopped(KeyboardInterrupt):

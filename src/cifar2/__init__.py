@@ -11,10 +11,10 @@ PLUMBING = frozenset(
         "__main__",  # of `python stages`
         "_stage",  # arguments, the log, errors, signals
         "cifar2",
+        "cifar2.environment",  # what libraries read when they are imported
         "cifar2.errors",
         "cifar2.files",  # files that appear whole or not at all
         "cifar2.models",  # finds a network's file by its name
-        "cifar2.openmp",  # how threads wait for each other
         "cifar2.params",  # checks the settings
         "cifar2.progress",  # the bar and the lines of a training
         "cifar2.snapshot",  # trainings that were stopped go on

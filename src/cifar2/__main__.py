@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from cifar2 import files, models, openmp
+from cifar2 import environment, files, models
 from cifar2.errors import FileError, MissingFile, UserError, printable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ ON_A_SHEET = 40  # pictures that a contact sheet shows at most
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 2 after a line on stderr for what the user can put right."""
     arguments = _parser().parse_args(words)
-    openmp.prepare()
+    environment.prepare()
     if isinstance(sys.stdout, io.TextIOWrapper):  # in whatever encoding, and nothing is held back
         sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     try:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from cifar2 import __main__ as cifar2_main
-from cifar2 import __version__, openmp
+from cifar2 import __version__, environment
 from cifar2.data import dataset
 from cifar2.deployment import pictures
 from cifar2.report import results
@@ -30,7 +30,7 @@ def cifar2(
 ) -> Command:
     """Give a function that runs the command, checks its status, and returns what it prints."""
     monkeypatch.chdir(finished)
-    monkeypatch.setattr(openmp, "prepare", lambda: None)  # too late here
+    monkeypatch.setattr(environment, "prepare", lambda: None)  # too late here
 
     def command(*words: str | Path, status: int = 0) -> str:
         assert cifar2_main.main([str(word) for word in words]) == status

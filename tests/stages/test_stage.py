@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import _stage
 import pytest
 
-from cifar2 import openmp
+from cifar2 import environment
 from cifar2.errors import FileError, MissingFile, UserError
 from tests.conftest import ROOT, STAGES, run, words, write
 
@@ -90,10 +90,15 @@ for words in json.loads(sys.argv[1]):
 
 
 def test_slow_modules_are_imported_by_the_stages_that_need_them(tmp_path: Path) -> None:
-    """Run them one after the other in a process, and look at what is imported after each."""
+    """Run them one after the other in a process, and look at what is imported after each.
+
+    The process is that of a notebook, of a user whose settings of matplotlib are damaged.
+    """
     write(tmp_path / "params.yaml", data__source="synthetic", train__epochs=1)
+    (tmp_path / "damaged").write_bytes(b"font.size: \xff")
+    env = {"MPLBACKEND": "module://not.there", "MATPLOTLIBRC": str(tmp_path / "damaged")}
     commands = [[name, "--help"] for name in MODULES] + [words(name)[2:] for name in STAGES]
-    said = run(sys.executable, "-c", RUN_STAGES, json.dumps(commands), cwd=tmp_path)
+    said = run(sys.executable, "-c", RUN_STAGES, json.dumps(commands), cwd=tmp_path, env=env)
     lines = [line for line in said.splitlines() if line.startswith("after ")]
     names = [*MODULES, "settings", "download", "filter torch", "train dvclive torch"]
     names += ["evaluate dvclive torch", "plot dvclive matplotlib torch"]
@@ -116,8 +121,8 @@ def test_threads_wait_as_the_user_says_and_are_not_limited(
     """With fewer threads than it was told, PyTorch hangs, or computes wrong gradients."""
     limits = {"OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true"}
     monkeypatch.setattr(os, "environ", chosen | limits)
-    openmp.prepare()
-    assert os.environ == chosen
+    environment.prepare()
+    assert os.environ == chosen | environment.DRAWING
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -46,6 +47,23 @@ def draw(function: Callable[..., bytes], *arguments: Any) -> Figure:
 
 def words(texts: Any) -> list[str]:
     return [text.get_text() for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (plotting.bars, ({"a": A}, {}, "")),
+        (plotting.small_multiples, ({"a": A}, "")),
+        (plotting.triangle, (["a", "b"], [(0.1, True)], "")),
+        (plotting.confusion, (["bird", "cat"], np.array([[1200, 3], [90, 900]]), "")),
+    ],
+)
+def test_picture_is_not_in_the_style_that_a_user_chose(
+    function: Callable[..., bytes], arguments: tuple[Any, ...]
+) -> None:
+    usual = function(*arguments)
+    with matplotlib.rc_context({"font.size": 20, "savefig.dpi": 50}):
+        assert function(*arguments) == usual
 
 
 def test_bars_are_the_mean_accuracies_in_words_too_with_their_deviations() -> None:

@@ -13,11 +13,12 @@ from matplotlib.ft2font import FT2Font
 from PIL.Image import Image
 
 from cifar2.deployment.prediction import Answer
-from cifar2.report.plotting import png
+from cifar2.report.plotting import default_style, png
 
 HIGHEST_COLOUR, OTHER_COLOUR = "#d55e00", "#bbbbbb"
 
 
+@default_style
 def contact_sheet(
     names: Sequence[str], pictures: Sequence[tuple[Image, Image]], answers: Sequence[Answer]
 ) -> bytes:

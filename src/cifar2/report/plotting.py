@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -13,8 +14,14 @@ from numpy.typing import NDArray
 from cifar2.report.results import Prediction
 
 TRAIN_COLOUR, VAL_COLOUR = "#0072b2", "#d55e00"  # Okabe and Ito's, for the colour-blind
+# A decorator: draw in matplotlib's own style, whatever the user chose for other pictures. It leaves
+# the backend as it is, which draws none of these.
+default_style = matplotlib.rc_context(
+    {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
+)
 
 
+@default_style
 def curves(train: Sequence[float], val: Sequence[float], quantity: str, title: str) -> bytes:
     """Draw a quantity per epoch, from epoch 1, for both sets; return the PNG."""
     figure = Figure(figsize=(8, 4.5), dpi=100, layout="constrained")
@@ -57,6 +64,7 @@ def surest(answers: Sequence[Prediction], images: NDArray[np.uint8], title: str)
     return _images(answers, images, title, "There are no images of other classes")
 
 
+@default_style
 def _images(
     predictions: Sequence[Prediction], images: NDArray[np.uint8], title: str, without: str
 ) -> bytes:

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
+from cifar2.deployment.prediction import Answer
+from cifar2.deployment.sheet import contact_sheet
 from cifar2.report import plotting
 from cifar2.report.plotting import TRAIN_COLOUR, VAL_COLOUR
 from cifar2.report.results import Prediction
@@ -34,6 +37,17 @@ WRONG = [Prediction(index, "bird", "airplane", 0.5 + index / 100) for index in r
 def test_picture_names_neither_a_time_nor_a_version() -> None:
     with Image.open(io.BytesIO(plotting.mistakes(WRONG[:3], IMAGES, "A title"))) as image:
         assert (image.format, image.size, set(image.info)) == ("PNG", (1000, 640), {"dpi"})
+
+
+def test_picture_is_not_in_the_style_that_a_user_chose() -> None:
+    def pictures() -> list[bytes]:
+        photo, answer = Image.new("RGB", (32, 32)), Answer("bird", {"bird": 0.9, "airplane": 0.1})
+        sheet = contact_sheet(["photo.jpg"], [(photo, photo)], [answer])
+        return [plotting.curves([1], [2], "", ""), plotting.mistakes(WRONG, IMAGES, ""), sheet]
+
+    usual = pictures()
+    with matplotlib.rc_context({"font.size": 20, "savefig.dpi": 50}):
+        assert pictures() == usual
 
 
 @pytest.mark.parametrize(("epochs", "marker"), [(1, "o"), (9, "o"), (10, "")])

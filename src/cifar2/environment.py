@@ -1,14 +1,18 @@
-"""The threads that PyTorch computes with on a CPU, which are OpenMP's."""
+"""What libraries read from a user's surroundings when they are imported."""
 
+import logging
 import os
 
 # By default the threads spin while they wait for each other, which takes the time of whatever else
 # runs, and of each other. To sleep instead costs some speed on an idle machine (bench/README.md).
 SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE"}
+# Jupyter names a backend that may not be installed here, and a settings file may be damaged: with
+# either, matplotlib can't even be imported. The pictures of this project need neither.
+DRAWING = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
 
 
 def prepare() -> None:
-    """Set the variables that OpenMP reads when torch is imported; so call this before.
+    """Set the variables that OpenMP and matplotlib read; so call this before torch is imported.
 
     Threads that wait sleep, unless the user has said how they wait.
     """
@@ -17,3 +21,5 @@ def prepare() -> None:
         os.environ.pop(variable, None)
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
         os.environ.update(SLEEPING)
+    os.environ.update(DRAWING)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not where it keeps its list of fonts
