@@ -11,7 +11,7 @@ PLUMBING = frozenset(
         "__main__",  # of `python stages`
         "_stage",  # arguments, the log, errors, signals
         "cifar2",
-        "cifar2.environment",  # what libraries read when they are imported
+        "cifar2.environment",  # what libraries read in a user's environment
         "cifar2.errors",
         "cifar2.files",  # files that appear whole or not at all
         "cifar2.models",  # finds a network's file by its name

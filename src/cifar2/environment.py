@@ -1,4 +1,4 @@
-"""What libraries read from a user's surroundings when they are imported."""
+"""What libraries read in a user's environment."""
 
 import logging
 import os
@@ -6,13 +6,18 @@ import os
 # By default the threads spin while they wait for each other, which takes the time of whatever else
 # runs, and of each other. To sleep instead costs some speed on an idle machine (bench/README.md).
 SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE"}
-# Jupyter names a backend that may not be installed here, and a settings file may be damaged: with
-# either, matplotlib can't even be imported. The pictures of this project need neither.
-DRAWING = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
+OWN = {
+    # Jupyter names a backend that may not be installed here, and a settings file may be damaged.
+    # With either, matplotlib can't be imported. The pictures of this project need neither.
+    "MPLBACKEND": "agg",
+    "MATPLOTLIBRC": os.devnull,
+    # DVCLive would wait for a server in each epoch. In a DVC project, .dvc/config says the same.
+    "DVC_STUDIO_OFFLINE": "true",
+}
 
 
 def prepare() -> None:
-    """Set the variables that OpenMP and matplotlib read; so call this before torch is imported.
+    """Set the variables that libraries read; so call this before torch is imported.
 
     Threads that wait sleep, unless the user has said how they wait.
     """
@@ -21,5 +26,5 @@ def prepare() -> None:
         os.environ.pop(variable, None)
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
         os.environ.update(SLEEPING)
-    os.environ.update(DRAWING)
+    os.environ.update(OWN)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not where it keeps its list of fonts

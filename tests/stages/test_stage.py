@@ -122,7 +122,7 @@ def test_threads_wait_as_the_user_says_and_are_not_limited(
     limits = {"OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true"}
     monkeypatch.setattr(os, "environ", chosen | limits)
     environment.prepare()
-    assert os.environ == chosen | environment.DRAWING
+    assert os.environ == chosen | environment.OWN
 
 
 @pytest.mark.parametrize(
