@@ -31,7 +31,12 @@ RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
+# DVC needs a Git repository, and DVCLive one with a commit. GitHub's "Download ZIP" is none.
 setup:  ## make $(VENV), and install what is missing there
+	@said=$$(LC_ALL=C git rev-parse --verify HEAD 2>&1) || { case $$said in \
+	  *dubious*) echo "$$said" ;; *"not found"*) echo "Git is not installed, and DVC needs it" ;; \
+	  *) echo "DVC needs a Git repository with a commit: git clone," \
+	    "or git init && git add . && git commit -m start" ;; esac >&2; exit 1; }
 ifeq ($(MOVED),venv)
 	@echo "$(VENV) was moved to this place: rm -r $(VENV), and type the command again" >&2; exit 1
 else ifneq ($(MISSING),)

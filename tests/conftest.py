@@ -149,11 +149,11 @@ def copy_project(to: Path) -> Path:
 
 
 def copy_clone(clone: Path, to: Path) -> Path:
-    """Copy a clone, with links to the files of its DVC cache: they are large, and never change."""
-    cache = str(clone / ".dvc" / "cache")
+    """Copy a clone, with links to the files of DVC's caches: they are large, and never change."""
+    cache = str(Path(".dvc", "cache"))
 
     def copy(source: str, target: str) -> None:
-        (os.link if source.startswith(cache) else shutil.copy2)(source, target)
+        (os.link if cache in source else shutil.copy2)(source, target)
 
     return shutil.copytree(clone, to, symlinks=True, copy_function=copy)
 

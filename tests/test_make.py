@@ -22,12 +22,14 @@ ENVIRONMENT = {"MAKEFLAGS": "", "VENV": ".venv", "EXTRAS": "", "PIP_NO_INDEX": "
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """Give a folder with what the Makefile reads, and with this Python."""
+    """Give a repository with what the Makefile reads, and with this Python."""
     (tmp_path / "clone" / "src").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path / "clone")
     (tmp_path / "clone" / "python").write_text(PYTHON)
     (tmp_path / "clone" / "python").chmod(0o755)
+    run("git", "init", "--quiet", cwd=tmp_path / "clone")
+    run("git", "commit", "--quiet", "--allow-empty", "--message=start", cwd=tmp_path / "clone")
     return tmp_path / "clone"
 
 
@@ -48,6 +50,15 @@ def test_nothing_is_installed_twice(here: Path) -> None:
     assert installed(here, "zoo", "CLUSTER=auto") == installed(here, "repro") == []
     (here / "constraints.txt").write_text("other==1.0")
     assert installed(here, "zoo", "CLUSTER=auto") == [".[cluster]"]
+
+
+def test_what_is_no_repository_with_a_commit_is_named_before_pip_runs(here: Path) -> None:
+    """GitHub's "Download ZIP", and a repository that was just made."""
+    for command in (("rm", "-r", ".git"), ("git", "init", "--quiet")):
+        run(*command, cwd=here)
+        said = run("make", "PYTHON=./python", "repro", cwd=here, status=2, env=ENVIRONMENT)
+        assert said.startswith("DVC needs a Git repository with a commit: git clone, or git init")
+    assert not (here / "pip-calls").exists()
 
 
 def test_clones_that_agree_share_an_environment_until_one_is_moved(here: Path) -> None:
