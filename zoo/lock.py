@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -38,12 +39,17 @@ Runs = dict[str, list[Stage]]  # the stages of each run, in their order
 def alone() -> Iterator[None]:
     """Keep other commands from changing the zoo of this clone."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(SCRATCH / "lock")
     try:
-        held = FileLock(SCRATCH / "lock").acquire(timeout=0)
+        lock.acquire(timeout=0)
     except Timeout as error:
         raise UserError("another command trains or adopts the zoo of this clone") from error
-    with held:
+    except OSError as error:  # a file system without locks
+        print(f"zoo: {SCRATCH}: {error.strerror}; start no second command", file=sys.stderr)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

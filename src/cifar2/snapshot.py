@@ -110,17 +110,21 @@ class Snapshot:
 def kept(folder: Path, key: str) -> Iterator[Snapshot]:
     """Yield the snapshot of a run, to this process alone; write it at the end, whatever happens.
 
-    Waits while another process has it. Removes old snapshots from the folder.
+    Waits while another process has it; warns where the file system has no locks, and goes on.
+    Removes old snapshots from the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # The system releases the lock when the process ends, however it ends. The empty file stays:
     # another process may have opened it to wait for it.
     lock = FileLock(folder / f"{key}.lock")
+    held: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     try:
         held = lock.acquire(timeout=0)
     except Timeout:
         _log.warning("another process trains the same run; waiting for it to end")
         held = lock.acquire()
+    except OSError as error:
+        _log.warning("%s: %s; don't train the same run twice at once", folder, error.strerror)
     with held:
         _prune(folder)
         snapshot = Snapshot(folder / f"{key}.pt", key)
@@ -131,7 +135,8 @@ def kept(folder: Path, key: str) -> Iterator[Snapshot]:
 
 
 def _prune(folder: Path) -> None:
-    """Remove old snapshots, and the oldest while all together are too big; none that is in use."""
+    """Remove old snapshots, and the oldest while all together are too big; none that is in use,
+    and none where the file system has no locks."""
     found = []
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # another process prunes too
@@ -143,5 +148,5 @@ def _prune(folder: Path) -> None:
         if total > MAX_BYTES or time.time() - stat.st_mtime > MAX_AGE:
             key = path.name.strip(".").partition(".")[0]
             lock = FileLock(folder / f"{key}.lock")
-            with contextlib.suppress(Timeout), lock.acquire(timeout=0):
+            with contextlib.suppress(OSError), lock.acquire(timeout=0):
                 path.unlink(missing_ok=True)

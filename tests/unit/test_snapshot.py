@@ -193,3 +193,18 @@ def test_oldest_snapshots_are_removed_where_all_together_are_too_big_but_none_in
             monkeypatch.setattr(snapshot, "MAX_BYTES", max_bytes)
             with snapshot.kept(folder, "another"):
                 assert names(folder) == left
+
+
+def test_file_system_without_locks_is_a_warning(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    age(folder / "oldest.pt", 31)
+    with snapshot.kept(folder, "mine") as kept:
+        kept.put({"epoch": 1})
+    warning = f"{folder}: No locks available; don't train the same run twice at once"
+    assert caplog.messages == [warning]
+    assert names(folder) == {"oldest.pt", "older.pt", "new.pt", "mine.pt"}
