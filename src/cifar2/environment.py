@@ -3,12 +3,9 @@
 import logging
 import os
 
-# By default the threads spin while they wait for each other, which takes the time of whatever else
-# runs, and of each other. To sleep instead costs some speed on an idle machine (bench/README.md).
-SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE"}
 OWN = {
-    # Jupyter names a backend that may not be installed here, and a settings file may be damaged.
-    # With either, matplotlib can't be imported. The pictures of this project need neither.
+    # Otherwise matplotlib can't be imported where Jupyter names a backend that is not installed here,
+    # or where the user's settings file is damaged.
     "MPLBACKEND": "agg",
     "MATPLOTLIBRC": os.devnull,
     # DVCLive would wait for a server in each epoch. In a DVC project, .dvc/config says the same.
@@ -24,7 +21,9 @@ def prepare() -> None:
     # With fewer threads than PyTorch was told, it hangs, or its results are silently wrong.
     for variable in ("OMP_DYNAMIC", "OMP_THREAD_LIMIT"):
         os.environ.pop(variable, None)
+    # By default the threads spin while they wait for each other, which takes the time of whatever
+    # else runs, and of each other. To sleep costs some speed on an idle machine (bench/README.md).
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
-        os.environ.update(SLEEPING)
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.update(OWN)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not where it keeps its list of fonts

@@ -14,11 +14,8 @@ from numpy.typing import NDArray
 from cifar2.report.results import Prediction
 
 TRAIN_COLOUR, VAL_COLOUR = "#0072b2", "#d55e00"  # Okabe and Ito's, for the colour-blind
-# A decorator: draw in matplotlib's own style, whatever the user chose for other pictures. It leaves
-# the backend as it is, which draws none of these.
-default_style = matplotlib.rc_context(
-    {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
-)
+# A decorator: draw in matplotlib's own style, whatever the user chose for other pictures.
+default_style = matplotlib.rc_context(matplotlib.rcParamsDefault)
 
 
 @default_style
