@@ -4,7 +4,7 @@ import logging
 import os
 
 OWN = {
-    # Otherwise matplotlib can't be imported where Jupyter names a backend that is not installed here,
+    # Otherwise matplotlib can't be imported where Jupyter names a backend that is not installed,
     # or where the user's settings file is damaged.
     "MPLBACKEND": "agg",
     "MATPLOTLIBRC": os.devnull,

@@ -17,6 +17,7 @@ from tests.stages.source import PLUMBING_FILES
 def test_results_are_in_git_and_images_and_networks_are_not(clone: Path) -> None:
     tracked = run("git", "ls-files", "metrics", "plots", "data", "models", cwd=clone).split()
     assert tracked == [
+        "data/checked",
         "metrics/accuracy.json",
         "metrics/calibration.json",
         "metrics/neither.csv",

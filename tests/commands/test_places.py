@@ -25,7 +25,9 @@ def test_folder_with_an_unusual_name_behind_a_link_without_a_home(
 
 
 @pytest.mark.slow
-def test_shallow_clone_with_a_home_without_write_permission(clone: Path, tmp_path: Path) -> None:
+def test_shallow_clone_of_several_users_with_a_home_without_write_permission(
+    clone: Path, tmp_path: Path
+) -> None:
     if sys.platform == "win32":
         pytest.skip("permissions are others there")
     shallow, home = tmp_path / "shallow", tmp_path / "home"
@@ -33,9 +35,13 @@ def test_shallow_clone_with_a_home_without_write_permission(clone: Path, tmp_pat
     shutil.copytree(clone / ".dvc/cache", shallow / ".dvc/cache")
     run("dvc", "checkout", cwd=shallow)
     home.mkdir(mode=0o555)
-    # Root may write anywhere, unless it gives that up.
-    powers = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    # Root may write anywhere, and change what others own, unless it gives that up.
+    powers = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner"]
     as_user = powers if os.getuid() == 0 else []
+    for path in (shallow / name for name in run("git", "ls-files", cwd=shallow).split()):
+        if as_user:  # they are of another user of the same group
+            path.chmod(path.stat().st_mode | 0o020)
+            os.chown(path, 65534, -1)
     # It measures the network again, which gives the same values, so no later stage runs.
     short = ("dvc", "exp", "run", "-S", "evaluation.test=false")
     said = run(*as_user, *short, cwd=shallow, env={"HOME": str(home)})
