@@ -53,7 +53,6 @@ def test_nothing_is_installed_twice(here: Path) -> None:
 
 
 def test_what_is_no_repository_with_a_commit_is_named_before_pip_runs(here: Path) -> None:
-    """GitHub's "Download ZIP", and a repository that was just made."""
     for command in (("rm", "-r", ".git"), ("git", "init", "--quiet")):
         run(*command, cwd=here)
         said = run("make", "PYTHON=./python", "repro", cwd=here, status=2, env=ENVIRONMENT)

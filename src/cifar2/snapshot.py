@@ -110,8 +110,7 @@ class Snapshot:
 def kept(folder: Path, key: str) -> Iterator[Snapshot]:
     """Yield the snapshot of a run, to this process alone; write it at the end, whatever happens.
 
-    Waits while another process has it; warns where the file system has no locks, and goes on.
-    Removes old snapshots from the folder.
+    Waits while another process has it, unless the file system has no locks. Removes old snapshots.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # The system releases the lock when the process ends, however it ends. The empty file stays:
@@ -135,8 +134,7 @@ def kept(folder: Path, key: str) -> Iterator[Snapshot]:
 
 
 def _prune(folder: Path) -> None:
-    """Remove old snapshots, and the oldest while all together are too big; none that is in use,
-    and none where the file system has no locks."""
+    """Remove old snapshots, and the oldest while all together are too big; none that is in use."""
     found = []
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # another process prunes too
@@ -148,5 +146,5 @@ def _prune(folder: Path) -> None:
         if total > MAX_BYTES or time.time() - stat.st_mtime > MAX_AGE:
             key = path.name.strip(".").partition(".")[0]
             lock = FileLock(folder / f"{key}.lock")
-            with contextlib.suppress(OSError), lock.acquire(timeout=0):
+            with contextlib.suppress(OSError), lock.acquire(timeout=0):  # or no locks
                 path.unlink(missing_ok=True)

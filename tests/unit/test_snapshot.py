@@ -205,6 +205,7 @@ def test_file_system_without_locks_is_a_warning(
     age(folder / "oldest.pt", 31)
     with snapshot.kept(folder, "mine") as kept:
         kept.put({"epoch": 1})
-    warning = f"{folder}: No locks available; don't train the same run twice at once"
-    assert caplog.messages == [warning]
+    assert caplog.messages == [
+        f"{folder}: No locks available; don't train the same run twice at once"
+    ]
     assert names(folder) == {"oldest.pt", "older.pt", "new.pt", "mine.pt"}
