@@ -31,7 +31,7 @@ def main(settings: Path, raw: Path) -> None:
         log.warning("%s; %s", error, advice)
         log.warning(
             "THIS RUN USES THE SYNTHETIC STAND-IN, NOT CIFAR-10: NO MIRROR CAN BE REACHED.\n"
-            "Once you have a network, run `dvc repro -f download` and `dvc repro` to replace it."
+            "Once you have a network, or CIFAR10_URL, run `dvc repro -f download` and `dvc repro`."
         )
         _draw(raw)
     except UserError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +62,8 @@ def main(
 
     place = device.prepare(run.train.device, threads=run.train.threads)
     network, description = checkpoint.load(model)
+    if description.source == "synthetic":
+        print("These results are of the synthetic stand-in, not of CIFAR-10.", file=sys.stderr)
     network.to(place)
     whole = dataset.load(whole_val) if whole_val else None  # before anything is written
     classes, mirror = description.classes, run.evaluation.mirror

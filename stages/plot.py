@@ -53,7 +53,8 @@ def main(
     if any(not 0 <= each.image < len(whole.images) for each in surest_answers):
         raise FileError(surest, f"it has other images than {whole_val}")
     parts = {"train": scores.train, "val": scores.val, "test": scores.test}
-    subject = f"{scores.model} on {scores.dataset} ({', '.join(val.classes)})"
+    data_set = "THE STAND-IN, NOT CIFAR-10" if scores.dataset == "synthetic" else scores.dataset
+    subject = f"{scores.model} on {data_set} ({', '.join(val.classes)})"
 
     def draw(path: Path, quantity: str, label: str) -> None:
         final = [f"{name} {getattr(each, quantity):.4f}" for name, each in parts.items() if each]

@@ -25,6 +25,11 @@ HELP = {
     "snapshots": "the scratch folder of interrupted runs, relative to the main repository",
 }
 
+STAND_IN = (
+    "THIS NETWORK IS TRAINED ON THE SYNTHETIC STAND-IN, NOT ON CIFAR-10. To train it on CIFAR-10,\n"
+    "type `dvc repro -f download`, then `dvc repro` (data.source must not be synthetic)."
+)
+
 
 def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path) -> None:
     run = params.load(settings)
@@ -39,6 +44,8 @@ def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path
         run.train.device, threads=run.train.threads, tf32=run.train.precision == "tf32"
     )
     train, val = dataset.load(data / "train.pt"), dataset.load(data / "val.pt")
+    if train.source == "synthetic":
+        print(STAND_IN, file=sys.stderr)
     to_train, to_validate = (
         (dataset.normalize(each.images.to(place)), each.labels.to(place)) for each in (train, val)
     )
