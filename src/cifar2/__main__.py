@@ -1,4 +1,4 @@
-"""The command `cifar2`: use a trained network.
+"""The command `cifar2`: use a trained network, and compare experiments.
 
 What is slow to import, above all torch, is imported by the command that needs it.
 """
@@ -11,11 +11,12 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from cifar2 import environment, files, models
-from cifar2.errors import FileError, MissingFile, UserError, printable
+from cifar2.errors import FileError, MissingFile, UserError, first_line, printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 MODEL = Path("models/model.pt")
 SETTINGS = Path("params.yaml")
+IMAGES = "data/cifar2"  # what DVC says of their bytes tells which val images were measured on
 STANDARD_INPUT = Path("-")
 IN_A_LINE = 4  # classes that a line names at most
 ON_A_SHEET = 40  # pictures that a contact sheet shows at most
@@ -59,7 +61,9 @@ def _say(error: UserError | OSError) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="cifar2", description="Use a trained network.")
+    parser = argparse.ArgumentParser(
+        prog="cifar2", description="Use a trained network; compare experiments."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     predict = commands.add_parser("predict", help="say what pictures show")
     predict.description = "Say which class each picture shows, and how probable each class is."
@@ -78,6 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     export.description = "Write ONNX: pixels, uint8 [N, 3, 32, 32], to logits and probabilities."
     export.set_defaults(command=_export)
     export.add_argument("file", type=Path, metavar="FILE", help="the file to write")
+    compare = commands.add_parser("experiments", help="compare experiments")
+    compare.description = "Print the accuracies of experiments, and the settings that differ."
+    compare.set_defaults(command=_experiments)
+    named = "an experiment, a pattern such as 'lr-*', or a commit (default: what HEAD has)"
+    compare.add_argument("names", nargs="*", metavar="NAME", help=named)
     for command in (predict, export):
         weights = f"the weights, which have a .json file beside them (default: {MODEL})"
         command.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=weights)
@@ -199,6 +208,27 @@ def _export(arguments: argparse.Namespace) -> int:
     from cifar2.deployment.export import export
 
     export(*_load(arguments.model, arguments.architecture), arguments.file)
+    return 0
+
+
+def _experiments(arguments: argparse.Namespace) -> int:
+    from dvc import api
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    from cifar2.report import experiments
+
+    try:
+        root = Repo.find_root()
+        every = api.exp_show(root)
+        rows = [] if arguments.names else every
+        for name in arguments.names:
+            found = [row for row in every if fnmatch(experiments.name(row), name)]
+            # An experiment of another commit, or a commit.
+            rows += found or [api.exp_show(root, revs=name)[1] | {"Experiment": name}]
+    except DvcException as error:
+        raise UserError(first_line(error)) from error
+    print(experiments.table(rows, IMAGES), end="")
     return 0
 
 
