@@ -1,17 +1,15 @@
 """A table of experiments that fits a terminal: their accuracies, and the settings that differ."""
 
+import re
 from collections.abc import Iterable, Mapping
-from itertools import groupby
 from typing import Any
 
 from cifar2.params import Params
 
-Row = Mapping[str, Any]  # of `dvc.api.exp_show`
+Row = Mapping[str, Any]  # of `dvc.api.exp_show`; what is missing may be the string "None"
 WIDTH, CELL = 100, 32
-SETTINGS = [f"{name}.{key}" for name, group in Params.model_fields.items()
-            for key in getattr(group.annotation, "model_fields", ())]  # fmt: skip
+SETTING = re.compile(rf"({'|'.join(Params.model_fields)})\.(?!accuracy|loss)")
 ACCURACIES = ["train.accuracy", "val.accuracy", "test.accuracy"]
-MISSING = (None, "None")
 
 
 def table(rows: Iterable[Row], images: str) -> str:
@@ -23,28 +21,30 @@ def table(rows: Iterable[Row], images: str) -> str:
     """
     # One that has just ended may be there twice.
     shown = {(name(row), row["Experiment"]): row for row in sorted(rows, key=_is_done)}.values()
-    by_val = sorted(shown, key=lambda row: -row["val.accuracy"] if _is_done(row) else 1)
-    differing = [key for key in SETTINGS if len(_values(shown, key)) > 1]
-    about = ["dataset", *(key for key in differing if key.startswith("data."))]
+    keys = dict.fromkeys(key for row in shown for key in row)
+    settings = [key for key in keys if SETTING.match(key) and len(_values(shown, key)) > 1]
+    of_images = ["dataset", *(key for key in settings if key.startswith("data."))]
+    settings = [key for key in settings if key not in (*of_images, "evaluation.test")]
+    accuracies = ACCURACIES[: 3 if _values(shown, "test.accuracy") else 2]
 
-    def part(row: Row) -> tuple[bool, str, str]:
-        title = ", ".join(f"{key} {_cell(row, key)}" for key in about)
-        done = _is_done(row)
-        return not done, title if done else "no results", str(done and row.get(images))
-
-    settings = [key for key in differing if key not in about and key != "evaluation.test"]
-    accuracies = [key for key in ACCURACIES if key != "test.accuracy" or _values(shown, key)]
-    ordered = sorted(by_val, key=part)
+    parts: dict[tuple[str, object], list[Row]] = {}
+    for row in sorted(shown, key=lambda row: -row["val.accuracy"] if _is_done(row) else 1):
+        title = ", ".join(f"{key} {_cell(row, key)}" for key in of_images)
+        part = (title, row.get(images)) if _is_done(row) else ("no results", None)
+        parts.setdefault(part, []).append(row)
     for count in range(len(settings), -1, -1):
-        header, *lines = _lines(["experiment", *settings[:count], *accuracies], ordered)
-        if len(header) <= WIDTH:
+        columns = ["experiment", *settings[:count], *accuracies]
+        lines = [[_heading(key) for key in columns]]
+        for (title, _), group in parts.items():
+            lines += [[f"{title}:"], *([_cell(row, key) for key in columns] for row in group)]
+        cells = [line for line in lines if len(line) > 1]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        if sum(widths, 2 * len(widths) - 2) <= WIDTH:
             break
-    said = [header]
-    for (_, title, _), group in groupby(zip(ordered, lines, strict=True), lambda it: part(it[0])):
-        said += [f"{title}:", *(line for _, line in group)]
     if left_out := settings[count:]:
-        said.append(f"{len(left_out)} more settings differ: {', '.join(left_out)}")
-    return "".join(f"{_cut(line.rstrip(), WIDTH)}\n" for line in said)
+        lines.append([f"{len(left_out)} more settings differ: {', '.join(left_out)}"])
+    said = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    return "".join(f"{_cut(line, WIDTH)}\n" for line in said)
 
 
 def name(row: Row) -> str:
@@ -56,25 +56,21 @@ def _is_done(row: Row) -> bool:
 
 
 def _values(rows: Iterable[Row], key: str) -> set[str]:
-    return {str(row[key]) for row in rows if row.get(key) not in MISSING}
+    return {str(row.get(key)) for row in rows} - {"None"}
 
 
-def _lines(columns: list[str], rows: list[Row]) -> list[str]:
-    """Return the headings and the rows, all of one width."""
-    cells = [[_cell(row, key) for key in columns] for row in rows]
-    parts = [key.partition(".") for key in columns]
-    cells.insert(0, [group if key in ("", "name", "accuracy") else key for group, _, key in parts])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(map(str.ljust, line, widths)) for line in cells]
+def _heading(key: str) -> str:
+    group, _, word = key.partition(".")
+    return group if word in ("", "name", "accuracy") else word
 
 
 def _cell(row: Row, key: str) -> str:
     value = name(row) if key == "experiment" else row.get(key)
     if key in ACCURACIES and not _is_done(row):
-        value = str(row["State"]).lower() if key == "val.accuracy" else None
+        return str(row["State"]).lower() if key == "val.accuracy" else ""
     if isinstance(value, float):
         return f"{value:.4f}" if key in ACCURACIES else f"{value:g}"
-    return "-" if value in MISSING else _cut(str(value), CELL)
+    return "-" if value in (None, "None") else _cut(str(value), CELL)
 
 
 def _cut(text: str, width: int) -> str:

@@ -1,0 +1,58 @@
+"""The table of experiments: what is beside what, what is left out, and how wide it is."""
+
+from typing import Any
+
+from cifar2.report.experiments import table
+
+ROW: dict[str, Any] = {  # as `dvc.api.exp_show` has it
+    "Experiment": None, "rev": "main", "State": None, "dataset": "cifar10", "data.holdout": 0.0,
+    "train.accuracy": 0.95, "train.loss": 0.1, "val.accuracy": 0.9, "test.accuracy": "None",
+    "model.name": "net", "train.lr": 0.01, "data/cifar2": "a", "stages/train.py": "b",
+}  # fmt: skip
+
+
+def row(name: str, val: float | None, **changes: Any) -> dict[str, Any]:
+    return ROW | {"Experiment": name, "val.accuracy": val, "train.loss": 0.2} | changes
+
+
+def shown(*rows: dict[str, Any]) -> list[str]:
+    return [" ".join(line.split()) for line in table([ROW, *rows], "data/cifar2").splitlines()]
+
+
+def test_best_val_is_first_among_those_on_the_same_images() -> None:
+    held = row("held", 0.7, **{"data/cifar2": "b", "data.holdout": 0.2, "test.accuracy": 0.91})
+    others = row("others", 0.8, **{"data/cifar2": "c"})  # with the same settings
+    better = row("better", 0.92, **{"train.lr": 0.03})
+    assert shown(held, others, row("worse", 0.6), better) == [
+        "experiment lr train val test",
+        "dataset cifar10, data.holdout 0:",
+        "better 0.03 0.9500 0.9200 -",
+        "main 0.01 0.9500 0.9000 -",
+        "worse 0.01 0.9500 0.6000 -",
+        "dataset cifar10, data.holdout 0:",
+        "others 0.01 0.9500 0.8000 -",
+        "dataset cifar10, data.holdout 0.2:",
+        "held 0.01 0.9500 0.7000 0.9100",
+    ]
+
+
+def test_experiment_without_results_has_not_those_of_the_commit_that_it_began_from() -> None:
+    """One that has just ended is still in DVC's list of those that run."""
+    running = dict.fromkeys(ROW) | {"Experiment": "ended", "State": "Running"}
+    failed = row("failed", 0.99, State="Failed", **{"model.name": "vgg"})
+    assert shown(running, row("ended", 0.8), failed)[1:] == [
+        "dataset cifar10:",
+        "main net 0.9500 0.9000",
+        "ended net 0.9500 0.8000",
+        "no results:",
+        "failed vgg failed",
+    ]
+
+
+def test_table_is_narrow_and_says_what_it_leaves_out() -> None:
+    rows = [row("a" * 50, 0.5, **{f"model.{i}": value for i in range(30)}) for value in "xy"]
+    rows[1]["Experiment"] = "b"
+    text = table(rows, "data/cifar2")
+    *_, last = lines = text.splitlines()
+    assert max(map(len, lines)) <= 100 and f"{'a' * 31}…" in text
+    assert last.startswith("15 more settings differ: model.15, ") and last.endswith("…")
