@@ -23,6 +23,8 @@ def main(words: Sequence[str] | None = None) -> None:
     training.add_argument("--cluster", metavar="ADDRESS", help=help)
     help = "with --cluster: do N runs, drawn at random, on two machines and compare them"
     training.add_argument("--verify", type=int, default=0, metavar="N", help=help)
+    help = "remove the results of runs that zoo/params.yaml no longer has"
+    training.add_argument("--remove-orphans", action="store_true", help=help)
     commands.add_parser(
         "adopt",
         help="keep the results of changed code, after a check that it gives the same bytes",
@@ -47,9 +49,11 @@ def main(words: Sequence[str] | None = None) -> None:
             case "adopt":
                 status = adopt()
             case "train" if arguments.cluster:
-                status = train(on_cluster(arguments.cluster, arguments.verify))
+                status = train(
+                    on_cluster(arguments.cluster, arguments.verify), arguments.remove_orphans
+                )
             case "train":
-                status = train(on_threads(arguments.jobs))
+                status = train(on_threads(arguments.jobs), arguments.remove_orphans)
     except UserError as error:
         sys.exit(f"zoo: {error}")
     except KeyboardInterrupt:  # Ctrl-C, which the terminal sends to what is running as well

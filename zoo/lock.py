@@ -18,10 +18,11 @@ from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.repo import Repo as Repo
 from dvc.stage import PipelineStage
+from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 from filelock import FileLock, Timeout
 from scmrepo.exceptions import SCMError
 
-from cifar2 import params
+from cifar2 import files, params
 from cifar2.errors import UserError, first_line
 from zoo import ROOT, variants
 from zoo.run import PATH, Task, md5
@@ -108,6 +109,31 @@ def compare(repo: Repo) -> None:
         wanted.append("compare")
     if (ZOO / "runs").exists():  # a first run was finished
         reproduce(ZOO, wanted)
+
+
+def orphans(repo: Repo) -> dict[str, list[Path]]:
+    """Return the files that no stage writes in the folders of runs, by run."""
+    written = {Path(out.fs_path) for out in repo.index.outs}
+    found: dict[str, list[Path]] = {}
+    for folder in (ZOO / "models", ZOO / "runs"):
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and written.isdisjoint([file, *file.parents]):
+                found.setdefault(file.relative_to(folder).parts[0], []).append(file)
+    return found
+
+
+def remove(repo: Repo, orphans: Iterable[Path]) -> None:
+    """Remove files, folders that become empty, and what DVC's lock file has of unknown stages."""
+    for file in orphans:
+        file.unlink()
+        for folder in file.parents:
+            if any(folder.iterdir()):
+                break
+            folder.rmdir()
+    path, known = ZOO / "dvc.lock", {stage.name for stage in repo.index.stages}
+    content = parse_yaml_for_update(path.read_text(), path)
+    content["stages"] = {name: each for name, each in content["stages"].items() if name in known}
+    files.write(path, dumps_yaml(content).encode())
 
 
 def runs(repo: Repo) -> Runs:

@@ -24,11 +24,12 @@ CODE = (*COMMANDS, "zoo/__init__.py", "zoo/cluster.py", "zoo/run.py")
 SHARE = 0.1  # of the time, which recording may take while runs go on
 
 
-def train(execute: Executor) -> int:
+def train(execute: Executor, remove_orphans: bool = False) -> int:
     """Bring every run up to date, and compare them; return the exit status.
 
     A run that fails, or that could not be recorded, leaves the former results where they are. They
-    are in no comparison, because they say that other settings or other code made them.
+    are in no comparison, because they say that other settings or other code made them. Results of
+    runs that the settings no longer have are named, and removed with `remove_orphans`.
     """
     with lock.alone():
         lock.compose()
@@ -50,6 +51,14 @@ def train(execute: Executor) -> int:
                 log = log_of(SCRATCH, name)
                 hint = f" (log: {log})" if log.exists() else ""
                 print(f"zoo: {name}: {reason}{hint}", file=sys.stderr)
+            orphans = lock.orphans(repo)
+            if remove_orphans:
+                lock.remove(repo, [file for each in orphans.values() for file in each])
+            elif orphans:
+                runs, more = list(orphans)[:4], len(orphans) - 4
+                names = ", ".join(runs) + (f" and {more} more" if more > 0 else "")
+                hint = "`python -m zoo train --remove-orphans` removes them"
+                print(f"zoo: files of no variant and seed: {names}; {hint}", file=sys.stderr)
             lock.compare(repo)
     return 1 if failed else 0
 

@@ -1,5 +1,6 @@
 """The zoo's settings: its variants, their seeds, and the settings of each run."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -28,6 +29,13 @@ class Trials(Variants):
     holdout: Annotated[Float, Field(gt=0, le=0.5)]
 
 
+class OwnSeeds(Group):
+    """Variants without common seeds, and runs such as `fast-11`, of these or of other variants."""
+
+    runs: list[Str]
+    variants: dict[str, Differences]
+
+
 class Accuracies(Group):
     train: Float
     val: Float
@@ -40,6 +48,7 @@ class Zoo(Group):
     quick: Variants
     middle: Variants
     slow: Variants
+    own_seeds: OwnSeeds
     ten_classes: TenClasses
     trials: Trials
     asked_about_others: list[Str]
@@ -51,6 +60,11 @@ class Zoo(Group):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"there are two variants named {name!r}")
+        for run in self.own_seeds.runs:
+            name, _, seed = run.rpartition("-")
+            known = name in names and name not in self._others()
+            if not known or not re.fullmatch("0|[1-9][0-9]*", seed):
+                raise ValueError(f"own_seeds.runs: {run!r}: unknown variant, or not like fast-11")
         runs = [f"{name}-{seed}" for name, seeds in self.compared().items() for seed in seeds]
         for name in self.asked_about_others:
             if name not in runs:
@@ -63,13 +77,27 @@ class Zoo(Group):
                 raise ValueError(f"trials.seeds: {seed}: with {holdout}, seeds are 1 to {last}")
         return self
 
-    def groups(self) -> dict[str, Variants]:
-        return {name: group for name, group in self if isinstance(group, Variants)}
+    def groups(self) -> dict[str, Variants | OwnSeeds]:
+        return {name: group for name, group in self if isinstance(group, Variants | OwnSeeds)}
 
     def compared(self) -> dict[str, list[int]]:
         """Return the variants on the same images, with their seeds."""
-        groups = (self.quick, self.middle, self.slow)
-        return {name: group.seeds for group in groups for name in group.variants}
+        return {name: seeds for name, seeds in self.seeds().items() if name not in self._others()}
+
+    def _others(self) -> Differences:
+        return self.ten_classes.variants | self.trials.variants
+
+    def seeds(self) -> dict[str, list[int]]:
+        """Return the variants with their seeds."""
+        seeds = {
+            name: list(group.seeds) if isinstance(group, Variants) else []
+            for group in self.groups().values()
+            for name in group.variants
+        }
+        for run in self.own_seeds.runs:
+            name, _, seed = run.rpartition("-")
+            seeds[name].append(int(seed))
+        return seeds
 
 
 def load(path: Path) -> Zoo:
@@ -88,7 +116,7 @@ def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[tuple[str, Params]]
             place = f"{where}: {variant}"
             if "data" in zoo.common or "data" in differences:
                 raise UserError(f"{place}: data: a variant can't change the data")
-            for seed in group.seeds:
+            for seed in zoo.seeds()[variant]:
                 own: Differences = {"train": {"seed": seed}}
                 if isinstance(group, TenClasses):
                     own["data"] = {"classes": group.classes}

@@ -12,7 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import contents, edit, environment, run, wait_for
-from tests.zoo.conftest import TRIALS, add_comment, runs_done, train, variant, write_zoo
+from tests.zoo.conftest import (
+    RES,
+    TRIALS,
+    add_comment,
+    commit,
+    locked,
+    runs_done,
+    train,
+    variant,
+    write_zoo,
+)
 from zoo import lock
 from zoo.__main__ import main
 
@@ -64,6 +74,29 @@ def test_a_run_that_fails_is_named_and_one_that_is_done_again_has_the_committed_
     assert after == before
     assert list(json.loads((zoo / "zoo" / "results.json").read_text())) == ["res"]
     assert (zoo / "zoo" / "trials.csv").read_text().splitlines()[1].startswith("try,1,")
+
+
+def test_results_of_runs_that_were_taken_out_are_named_and_removed_on_demand(
+    zoo: Path, tmp_path: Path
+) -> None:
+    """Then a fresh clone agrees, and so it does on variants that have seeds of their own."""
+    own = {"runs": ["res-3", "mine-2"], "variants": {"mine": variant("netwidth")}}
+    write_zoo(zoo, middle=RES | {"seeds": [1]}, own_seeds=own, trials=TRIALS)
+    (zoo / "zoo/runs/notes.txt").write_text("not in Git")
+    said = train(zoo)
+    assert runs_done(zoo) == ["mine-2", "res-3"]
+    assert "zoo: files of no variant and seed: other-1, res-2, notes.txt, res-1;" in said
+    assert (zoo / "zoo/models/res-2/model.pt").exists() and (zoo / "zoo/runs/other-1").exists()
+    assert "of no variant" not in train(zoo, "--remove-orphans")
+    for name in ("models", "runs"):
+        kept = {path.name for path in (zoo / "zoo" / name).iterdir()}
+        assert kept == {"mine-2", "res-1", "res-3", "try-1"}
+    assert {name.partition("@")[2] for name in locked(zoo)} == {*kept, ""}
+    assert not (zoo / "zoo/runs/res-1/neither.csv").exists()
+    commit(zoo)
+    run("git", "clone", "--quiet", zoo, tmp_path / "fresh", cwd=tmp_path)
+    assert train(tmp_path / "fresh") == "4 of 4 runs are up to date\n"
+    assert git_status(tmp_path / "fresh") == []
 
 
 def test_checkpoints_and_results_come_back_from_the_cache(zoo: Path) -> None:

@@ -16,6 +16,7 @@ SMALL: dict[str, Any] = {
     "common": {"train": {"lr": 0.5, "epochs": 9, "seed": 8}, "augment": {"crop": 3}},
     "quick": {"seeds": [1, 2], "variants": {"base": {"train": {"lr": 0.7}}}},
     "middle": {"seeds": [], "variants": {}},
+    "own_seeds": {"runs": ["extra-5", "deep-4"], "variants": {"extra": {"train": {"lr": 0.8}}}},
     "slow": {"seeds": [3], "variants": {"deep": {"model": {"name": "netresdeep"}}}},
     "ten_classes": {
         "seeds": [4],
@@ -46,6 +47,8 @@ def test_run_has_the_defaults_then_common_settings_its_variant_s_and_its_own(
         "base-1": {"train__lr": 0.7, "train__seed": 1},
         "base-2": {"train__lr": 0.7, "train__seed": 2},
         "deep-3": {"model__name": "netresdeep", "train__seed": 3},
+        "deep-4": {"model__name": "netresdeep", "train__seed": 4},
+        "extra-5": {"train__lr": 0.8, "train__seed": 5},
         "cats-4": cats | {"train__seed": 4},
         "try-2": held | {"train__seed": 2},
     }
@@ -66,6 +69,7 @@ def test_own_zoo_is_valid_and_each_of_its_runs_has_a_name_of_its_own_and_no_gpu(
 
 
 NO_DATA = "data: a variant can't change the data"
+OWN = "the whole file: own_seeds.runs"
 NOT_COMPARED = "the whole file: asked_about_others: 'cats-4': unknown run;"
 
 
@@ -82,6 +86,8 @@ NOT_COMPARED = "the whole file: asked_about_others: 'cats-4': unknown run;"
         ({"slow": {"seeds": [-1]}}, "slow.seeds.0: -1 is not allowed; input should"),
         ({"asked": ["base-3"]}, NOT_COMPARED.replace("cats-4", "base-3")),
         ({"asked": ["cats-4"]}, NOT_COMPARED),
+        ({"own_seeds": {"runs": ["cats-5"]}}, f"{OWN}: 'cats-5': unknown variant"),
+        ({"own_seeds": {"runs": ["base-05"]}}, f"{OWN}: 'base-05': unknown variant, or"),
         (
             {"trials": {"seeds": [1, 6]}},
             "the whole file: trials.seeds: 6: with a holdout of 0.2, seeds are 1 to 5",
