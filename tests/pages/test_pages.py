@@ -1,6 +1,7 @@
-"""Every command in README.md and docs/, typed in a clone."""
+"""Every command in README.md and docs/, typed in one clone, in the order in which a reader does."""
 
 import contextlib
+import re
 import sys
 from pathlib import Path
 
@@ -14,10 +15,18 @@ from tests.pages.blocks import Block, agrees, blocks, commands
 END = "the command ended with status"  # printed after each command, to tell their outputs apart
 
 
-@pytest.fixture
-def here(clone: Path, tmp_path: Path) -> Path:
-    """Give a copy of the clone, with a short zoo."""
-    copy = copy_clone(clone, tmp_path / "clone")
+def in_order() -> list[Path]:
+    """Return README, and the pages in the order of its "Read on"."""
+    readme = results.ROOT / "README.md"
+    rest = readme.read_text(encoding="utf-8").partition("\n## Read on\n")[2]
+    linked = [results.ROOT / name for name in re.findall(r"\]\((docs/\w+\.md)\)", rest)]
+    return list(dict.fromkeys([readme, *linked]))
+
+
+@pytest.fixture(scope="module")
+def here(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a copy of the clone, with a short zoo, for all pages."""
+    copy = copy_clone(clone, tmp_path_factory.mktemp("reader") / "clone")
     path = copy / "zoo" / "params.yaml"
     zoo = yaml.safe_load(path.read_text())
     fast = zoo["quick"]["variants"]["fast"]
@@ -33,7 +42,7 @@ def here(clone: Path, tmp_path: Path) -> Path:
 @pytest.mark.slow
 @needs_zoo
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are those of a Unix shell")
-@pytest.mark.parametrize("page", results.pages(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", in_order(), ids=lambda page: page.name)
 def test_commands_do_what_the_page_shows(page: Path, here: Path) -> None:
     alone: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     if page.name == "cluster.md":
@@ -62,6 +71,10 @@ def check(block: Block, folder: Path, place: str) -> None:
         assert (status.strip() != "0") == expected_to_fail, f"{place}: {command}\n{said}"
         is_open = not shown or block.mark.startswith("output differs:")
         assert is_open or agrees(shown, said), f"{place}: {command}\n{said}\n--- shown\n{shown}"
+
+
+def test_read_on_names_every_page() -> None:
+    assert set(in_order()) == set(results.pages())
 
 
 def test_output_of_a_command_may_differ_in_numbers_and_names_alone() -> None:
