@@ -25,10 +25,8 @@ HELP = {
     "snapshots": "the scratch folder of interrupted runs, relative to the main repository",
 }
 
-STAND_IN = (
-    "THIS NETWORK IS TRAINED ON THE SYNTHETIC STAND-IN, NOT ON CIFAR-10. To train it on CIFAR-10,\n"
-    "type `dvc repro -f download`, then `dvc repro` (data.source must not be synthetic)."
-)
+STAND_IN = """THIS NETWORK IS TRAINED ON THE SYNTHETIC STAND-IN, NOT ON CIFAR-10. To train it on
+CIFAR-10, type `dvc repro -f download`, then `dvc repro` (data.source must not be synthetic)."""
 
 
 def main(settings: Path, data: Path, model: Path, history: Path, snapshots: Path) -> None:

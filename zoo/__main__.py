@@ -49,9 +49,8 @@ def main(words: Sequence[str] | None = None) -> None:
             case "adopt":
                 status = adopt()
             case "train" if arguments.cluster:
-                status = train(
-                    on_cluster(arguments.cluster, arguments.verify), arguments.remove_orphans
-                )
+                execute = on_cluster(arguments.cluster, arguments.verify)
+                status = train(execute, arguments.remove_orphans)
             case "train":
                 status = train(on_threads(arguments.jobs), arguments.remove_orphans)
     except UserError as error:

@@ -111,28 +111,23 @@ def compare(repo: Repo) -> None:
         reproduce(ZOO, wanted)
 
 
-def orphans(repo: Repo) -> dict[str, list[Path]]:
-    """Return the files that no stage writes in the folders of runs, by run."""
-    written = {Path(out.fs_path) for out in repo.index.outs}
-    found: dict[str, list[Path]] = {}
-    for folder in (ZOO / "models", ZOO / "runs"):
-        for file in sorted(folder.rglob("*")):
-            if file.is_file() and written.isdisjoint([file, *file.parents]):
-                found.setdefault(file.relative_to(folder).parts[0], []).append(file)
-    return found
+def orphans(repo: Repo) -> list[Path]:
+    """Return what lies in the folders of runs, and is no output of a stage."""
+    outputs = {Path(out.fs_path) for out in repo.index.outs}
+    return [
+        each for each in (*ZOO.glob("models/*/*"), *ZOO.glob("runs/*/*")) if each not in outputs
+    ]
 
 
 def remove(repo: Repo, orphans: Iterable[Path]) -> None:
-    """Remove files, folders that become empty, and what DVC's lock file has of unknown stages."""
-    for file in orphans:
-        file.unlink()
-        for folder in file.parents:
-            if any(folder.iterdir()):
-                break
-            folder.rmdir()
-    path, known = ZOO / "dvc.lock", {stage.name for stage in repo.index.stages}
+    """Remove these, and what DVC's lock file has of stages that dvc.yaml does not have."""
+    for path in orphans:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with contextlib.suppress(OSError):  # not empty
+            path.parent.rmdir()
+    path, names = ZOO / "dvc.lock", [stage.name for stage in repo.index.stages]
     content = parse_yaml_for_update(path.read_text(), path)
-    content["stages"] = {name: each for name, each in content["stages"].items() if name in known}
+    content["stages"] = {name: each for name, each in content["stages"].items() if name in names}
     files.write(path, dumps_yaml(content).encode())
 
 

@@ -17,7 +17,8 @@ def command(variant: str) -> str:
     path = ROOT / "zoo" / "params.yaml"
     zoo = variants.load(path)
     defaults = params.load(ROOT / "params.yaml")
-    known = zoo.seeds()
+    known = {name: group.seeds for group in zoo.groups().values() for name in group.variants}
+    known |= zoo.compared()
     if variant not in known:
         hint = params.did_you_mean(variant, list(known))
         raise UserError(f"{variant!r}: unknown variant;{hint} variants: {', '.join(known)}")

@@ -9,6 +9,7 @@ runs it has, so the results of many runs are recorded at once.
 import json
 import shutil
 import sys
+import textwrap
 import time
 from contextlib import closing
 
@@ -53,11 +54,10 @@ def train(execute: Executor, remove_orphans: bool = False) -> int:
                 print(f"zoo: {name}: {reason}{hint}", file=sys.stderr)
             orphans = lock.orphans(repo)
             if remove_orphans:
-                lock.remove(repo, [file for each in orphans.values() for file in each])
-            elif orphans:
-                runs, more = list(orphans)[:4], len(orphans) - 4
-                names = ", ".join(runs) + (f" and {more} more" if more > 0 else "")
+                lock.remove(repo, orphans)
+            elif names := " ".join(sorted({path.parent.name for path in orphans})):
                 hint = "`python -m zoo train --remove-orphans` removes them"
+                names = textwrap.shorten(names, 60, placeholder=" …")
                 print(f"zoo: files of no variant and seed: {names}; {hint}", file=sys.stderr)
             lock.compare(repo)
     return 1 if failed else 0

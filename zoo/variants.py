@@ -1,6 +1,5 @@
 """The zoo's settings: its variants, their seeds, and the settings of each run."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -29,11 +28,11 @@ class Trials(Variants):
     holdout: Annotated[Float, Field(gt=0, le=0.5)]
 
 
-class OwnSeeds(Group):
-    """Variants without common seeds, and runs such as `fast-11`, of these or of other variants."""
+class OwnSeeds(Variants):
+    """Variants without common seeds, and runs such as `fast-11`, of these or of those above."""
 
+    seeds: list[Annotated[Int, Field(ge=0)]] = Field([], max_length=0)
     runs: list[Str]
-    variants: dict[str, Differences]
 
 
 class Accuracies(Group):
@@ -60,11 +59,6 @@ class Zoo(Group):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"there are two variants named {name!r}")
-        for run in self.own_seeds.runs:
-            name, _, seed = run.rpartition("-")
-            known = name in names and name not in self._others()
-            if not known or not re.fullmatch("0|[1-9][0-9]*", seed):
-                raise ValueError(f"own_seeds.runs: {run!r}: unknown variant, or not like fast-11")
         runs = [f"{name}-{seed}" for name, seeds in self.compared().items() for seed in seeds]
         for name in self.asked_about_others:
             if name not in runs:
@@ -77,26 +71,18 @@ class Zoo(Group):
                 raise ValueError(f"trials.seeds: {seed}: with {holdout}, seeds are 1 to {last}")
         return self
 
-    def groups(self) -> dict[str, Variants | OwnSeeds]:
-        return {name: group for name, group in self if isinstance(group, Variants | OwnSeeds)}
+    def groups(self) -> dict[str, Variants]:
+        return {name: group for name, group in self if isinstance(group, Variants)}
 
     def compared(self) -> dict[str, list[int]]:
         """Return the variants on the same images, with their seeds."""
-        return {name: seeds for name, seeds in self.seeds().items() if name not in self._others()}
-
-    def _others(self) -> Differences:
-        return self.ten_classes.variants | self.trials.variants
-
-    def seeds(self) -> dict[str, list[int]]:
-        """Return the variants with their seeds."""
-        seeds = {
-            name: list(group.seeds) if isinstance(group, Variants) else []
-            for group in self.groups().values()
-            for name in group.variants
-        }
+        groups = (self.quick, self.middle, self.slow, self.own_seeds)
+        seeds = {name: list(group.seeds) for group in groups for name in group.variants}
         for run in self.own_seeds.runs:
-            name, _, seed = run.rpartition("-")
-            seeds[name].append(int(seed))
+            name, _, number = run.rpartition("-")
+            if name not in seeds or not number.isdecimal() or int(number) in seeds[name]:
+                raise ValueError(f"own_seeds.runs: {run!r}: unknown variant, or not a new seed")
+            seeds[name].append(int(number))
         return seeds
 
 
@@ -116,7 +102,7 @@ def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[tuple[str, Params]]
             place = f"{where}: {variant}"
             if "data" in zoo.common or "data" in differences:
                 raise UserError(f"{place}: data: a variant can't change the data")
-            for seed in zoo.seeds()[variant]:
+            for seed in zoo.compared().get(variant, group.seeds):
                 own: Differences = {"train": {"seed": seed}}
                 if isinstance(group, TenClasses):
                     own["data"] = {"classes": group.classes}

@@ -61,9 +61,8 @@ def _say(error: UserError | OSError) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cifar2", description="Use a trained network; compare experiments."
-    )
+    about = "Use a trained network, or compare experiments."
+    parser = argparse.ArgumentParser(prog="cifar2", description=about)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     predict = commands.add_parser("predict", help="say what pictures show")
     predict.description = "Say which class each picture shows, and how probable each class is."
@@ -82,8 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     export.description = "Write ONNX: pixels, uint8 [N, 3, 32, 32], to logits and probabilities."
     export.set_defaults(command=_export)
     export.add_argument("file", type=Path, metavar="FILE", help="the file to write")
-    compare = commands.add_parser("experiments", help="compare experiments")
-    compare.description = "Print the accuracies of experiments, and the settings that differ."
+    compare = commands.add_parser("experiments", help="print a table of experiments")
     compare.set_defaults(command=_experiments)
     named = "an experiment, a pattern such as 'lr-*', or a commit (default: what HEAD has)"
     compare.add_argument("names", nargs="*", metavar="NAME", help=named)

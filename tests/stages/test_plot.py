@@ -35,7 +35,8 @@ def test_each_picture_is_drawn_of_its_results_under_its_title(
         monkeypatch.setattr(plotting, name, getattr(drawn, name))
     main("plot", folder)
     assert [(folder / f"plots/{name}.png").read_text() for name in PICTURES] == list(PICTURES)
-    subject, epochs = "net on synthetic (airplane, bird)", series.read(folder / "plots/training")
+    subject = "net on THE STAND-IN, NOT CIFAR-10 (airplane, bird)"
+    epochs = series.read(folder / "plots/training")
     labels = {"loss": "cross-entropy loss (nats)", "accuracy": "accuracy"}
     for call, (name, label) in zip(drawn.curves.mock_calls, labels.items(), strict=True):
         train, val, last = (getattr(each, name) for each in (scores.train, scores.val, test))

@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import evaluate
 import pytest
 import train as train_stage
 
@@ -51,6 +52,18 @@ def test_bytes_depend_on_the_seed_and_on_the_settings_that_the_network_takes(
     assert {"model.pt", "history/plots/metrics/train/loss.tsv"} <= {
         key for key in usual if other[key] != usual[key]
     }
+
+
+def test_training_and_evaluation_on_the_stand_in_say_so(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = dataset.load(data / "train.pt")
+    dataset.save(images._replace(source="synthetic"), data / "train.pt")
+    trained(data)
+    evaluate.main(data.with_name("params.yaml"), data, data.with_name("out") / "model.pt")
+    assert re.match(
+        "THIS NETWORK .* STAND-IN(?s:.*)These results .* stand", capsys.readouterr().err
+    )
 
 
 def test_loss_that_is_not_a_number_is_an_error(data: Path) -> None:

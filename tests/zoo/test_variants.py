@@ -86,8 +86,8 @@ NOT_COMPARED = "the whole file: asked_about_others: 'cats-4': unknown run;"
         ({"slow": {"seeds": [-1]}}, "slow.seeds.0: -1 is not allowed; input should"),
         ({"asked": ["base-3"]}, NOT_COMPARED.replace("cats-4", "base-3")),
         ({"asked": ["cats-4"]}, NOT_COMPARED),
-        ({"own_seeds": {"runs": ["cats-5"]}}, f"{OWN}: 'cats-5': unknown variant"),
-        ({"own_seeds": {"runs": ["base-05"]}}, f"{OWN}: 'base-05': unknown variant, or"),
+        ({"own_seeds": {"runs": ["cats-5"]}}, f"{OWN}: 'cats-5': unknown variant, or"),
+        ({"own_seeds": {"runs": ["deep-3"]}}, f"{OWN}: 'deep-3': unknown variant, or not a new s"),
         (
             {"trials": {"seeds": [1, 6]}},
             "the whole file: trials.seeds: 6: with a holdout of 0.2, seeds are 1 to 5",

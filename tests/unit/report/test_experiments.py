@@ -15,37 +15,27 @@ def row(name: str, val: float | None, **changes: Any) -> dict[str, Any]:
     return ROW | {"Experiment": name, "val.accuracy": val, "train.loss": 0.2} | changes
 
 
-def shown(*rows: dict[str, Any]) -> list[str]:
-    return [" ".join(line.split()) for line in table([ROW, *rows], "data/cifar2").splitlines()]
-
-
-def test_best_val_is_first_among_those_on_the_same_images() -> None:
-    held = row("held", 0.7, **{"data/cifar2": "b", "data.holdout": 0.2, "test.accuracy": 0.91})
-    others = row("others", 0.8, **{"data/cifar2": "c"})  # with the same settings
-    better = row("better", 0.92, **{"train.lr": 0.03})
-    assert shown(held, others, row("worse", 0.6), better) == [
-        "experiment lr train val test",
-        "dataset cifar10, data.holdout 0:",
-        "better 0.03 0.9500 0.9200 -",
-        "main 0.01 0.9500 0.9000 -",
-        "worse 0.01 0.9500 0.6000 -",
-        "dataset cifar10, data.holdout 0:",
-        "others 0.01 0.9500 0.8000 -",
-        "dataset cifar10, data.holdout 0.2:",
-        "held 0.01 0.9500 0.7000 0.9100",
-    ]
-
-
-def test_experiment_without_results_has_not_those_of_the_commit_that_it_began_from() -> None:
+def test_best_val_is_first_among_those_with_results_on_the_same_images() -> None:
     """One that has just ended is still in DVC's list of those that run."""
-    running = dict.fromkeys(ROW) | {"Experiment": "ended", "State": "Running"}
-    failed = row("failed", 0.99, State="Failed", **{"model.name": "vgg"})
-    assert shown(running, row("ended", 0.8), failed)[1:] == [
-        "dataset cifar10:",
-        "main net 0.9500 0.9000",
-        "ended net 0.9500 0.8000",
+    rows = [
+        row("held", 0.7, **{"data/cifar2": "b", "data.holdout": 0.2, "test.accuracy": 0.91}),
+        row("others", 0.8, **{"data/cifar2": "c"}),  # with the same settings
+        row("failed", 0.99, State="Failed", **{"model.name": "vgg"}),
+        dict.fromkeys(ROW) | {"Experiment": "better", "State": "Running"},
+        row("better", 0.92, **{"train.lr": 0.03}),
+    ]
+    text = table([ROW, *rows], "data/cifar2")
+    assert [" ".join(line.split()) for line in text.splitlines()] == [
+        "experiment model lr train val test",
+        "dataset cifar10, data.holdout 0:",
+        "better net 0.03 0.9500 0.9200 -",
+        "main net 0.01 0.9500 0.9000 -",
+        "dataset cifar10, data.holdout 0:",
+        "others net 0.01 0.9500 0.8000 -",
+        "dataset cifar10, data.holdout 0.2:",
+        "held net 0.01 0.9500 0.7000 0.9100",
         "no results:",
-        "failed vgg failed",
+        "failed vgg 0.01 failed",
     ]
 
 
