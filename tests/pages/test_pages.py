@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pages import results
-from tests.conftest import copy_clone, needs_zoo, ray_alone, run, wait_for_queue
+from tests.conftest import copy_clone, edit, needs_zoo, ray_alone, run, wait_for_queue
 from tests.pages.blocks import Block, agrees, blocks, commands
 
 END = "the command ended with status"  # printed after each command, to tell their outputs apart
@@ -48,6 +48,8 @@ def test_commands_do_what_the_page_shows(page: Path, here: Path) -> None:
     if page.name == "cluster.md":
         pytest.importorskip("ray", reason="it takes the extra `cluster`")
         alone = ray_alone()
+        # Its reader wants more seeds, and everything else is up to date since zoo.md.
+        edit(here / "zoo/params.yaml", "runs: []", "runs: [fast-11]")
     with alone:
         for block in blocks(page.read_text(encoding="utf-8")):
             if not block.mark.startswith("not run:"):
