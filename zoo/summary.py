@@ -139,7 +139,7 @@ def to_json(summary: Mapping[str, Result]) -> str:
     """Return the results as JSON; without test where there is none."""
     none = {"test"}
     content = {k: v.model_dump(exclude=None if v.test else none) for k, v in summary.items()}
-    return json.dumps(content, indent=2) + "\n"
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def format_table(summary: Mapping[str, Result], book: Mapping[str, Accuracies]) -> str:

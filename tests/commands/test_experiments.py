@@ -78,7 +78,8 @@ def test_holdout_shows_val_and_test_and_a_fold_has_other_val_images(tidy: Path) 
 def test_plots_page_has_curves_confusion_and_pictures(command: str, tidy: Path) -> None:
     run("dvc", "plots", *command.split(), "--out", "dvc_plots", cwd=tidy)
     page = (tidy / "dvc_plots" / "index.html").read_text().partition("<main>")[2]
-    for title in ("Loss", "Accuracy", "Confusion of the validation images", "Accuracy by confidence"):
+    confusion = "Confusion of the validation images"
+    for title in ("Loss", "Accuracy", confusion, "Accuracy by confidence"):
         assert page.count(f'"text": "{title}"') == 1
     assert "mistakes.png" in page
     for picture in ("loss", "accuracy"):  # they show what the curves show

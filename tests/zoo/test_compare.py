@@ -26,6 +26,7 @@ ZOO = {
     "quick": {"seeds": [1, 3], "variants": {"baseline": {}, "width": {}, "new": {}}},
     "middle": NONE,
     "slow": NONE,
+    "own_seeds": {"runs": [], "variants": {}},
     "ten_classes": {"seeds": [1], "classes": ["bird", "cat"], "variants": {"other": {}}},
     "trials": {"holdout": 0.2, "seeds": [1, 2, 3], "variants": {"low": {}, "high": {}, "one": {}}},
     "asked_about_others": [],

@@ -28,7 +28,7 @@ def curves(train: Sequence[float], val: Sequence[float], quantity: str, title: s
     marker = "o" if len(train) < 10 else ""
     axes.plot(epochs, train, color=TRAIN_COLOUR, marker=marker, label="train (running)")
     axes.plot(epochs, val, color=VAL_COLOUR, marker=marker, label="val")
-    axes.set_title(title, wrap=True)  # the names of ten classes are long
+    axes.set_title(_plain(title), wrap=True)  # the names of ten classes are long
     axes.set(xlabel="epoch", ylabel=quantity)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.3)
@@ -66,7 +66,7 @@ def _images(
     predictions: Sequence[Prediction], images: NDArray[np.uint8], title: str, without: str
 ) -> bytes:
     figure = Figure(figsize=(10, 6.4), dpi=100, layout="constrained")
-    figure.suptitle(title, wrap=True)
+    figure.suptitle(_plain(title), wrap=True)
     if not predictions:
         figure.text(0.5, 0.5, without, ha="center", fontsize=16)
     grid = figure.subplots(4, 8, squeeze=False)
@@ -74,10 +74,14 @@ def _images(
         axes.axis("off")
     for axes, prediction in zip(grid.flat, predictions, strict=False):
         axes.imshow(images[prediction.image].transpose(1, 2, 0), interpolation="nearest")
-        axes.set_title(
-            f"{prediction.actual}\n→ {prediction.predicted} {prediction.confidence:.2f}", fontsize=9
-        )
+        answer = f"{prediction.actual}\n→ {prediction.predicted} {prediction.confidence:.2f}"
+        axes.set_title(_plain(answer), fontsize=9)
     return png(figure)
+
+
+def _plain(text: str) -> str:
+    """Return a text in which `$`, in the name of a class say, begins no formula."""
+    return text.replace("$", r"\$")  # wrapped text ignores `parse_math`
 
 
 def png(figure: Figure) -> bytes:

@@ -35,7 +35,7 @@ WRONG = [Prediction(index, "bird", "airplane", 0.5 + index / 100) for index in r
 
 
 def test_picture_names_neither_a_time_nor_a_version() -> None:
-    with Image.open(io.BytesIO(plotting.mistakes(WRONG[:3], IMAGES, "A title"))) as image:
+    with Image.open(io.BytesIO(plotting.mistakes(WRONG[:3], IMAGES, "Not maths: $_{$"))) as image:
         assert (image.format, image.size, set(image.info)) == ("PNG", (1000, 640), {"dpi"})
 
 
