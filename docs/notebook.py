@@ -5,7 +5,6 @@
 # %%
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(globals().get("__file__", "")).resolve()  # Jupyter starts in docs/, without __file__
@@ -24,27 +23,19 @@ try:
     from cifar2.data import dataset, synthetic
     from cifar2.deployment import pictures, prediction, sheet
     from cifar2.inference import checkpoint, device, evaluation
-    from cifar2.report import plotting
+    from cifar2.report import experiments, plotting
     from cifar2.training import loop
 except ModuleNotFoundError as error:
     sys.exit(f"No {error.name} here: type `make setup EXTRAS=notebook`, and choose .venv as kernel")
 
 
-def show(content: bytes | str) -> None:
-    """Show text in Markdown, or a PNG instead of what the cell showed. A script prints texts."""
+def show(png: bytes) -> None:
+    """Show a picture in the place of what the cell showed before. A script shows none."""
     if "get_ipython" in globals():
         from IPython import display
 
-        if isinstance(content, bytes):
-            display.clear_output(wait=True)
-        display.display((display.Markdown if isinstance(content, str) else display.Image)(content))
-    elif isinstance(content, str):
-        print(content)
-
-
-def show_table(*rows: Iterable[object]) -> None:
-    head, *lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
-    show("\n".join([head, "---".join("|" * head.count("|")), *lines]))
+        display.clear_output(wait=True)
+        display.display(display.Image(png))
 
 
 # %% [markdown]
@@ -63,8 +54,9 @@ train = load("train", synthetic.TRAIN_PER_CLASS, synthetic.SEED)
 val = load("val", synthetic.VAL_PER_CLASS, synthetic.SEED + 1)
 classes = train.classes
 numbers = range(len(classes))  # the labels
-counts = [part.labels.bincount(minlength=len(classes)).tolist() for part in (train, val)]
-show_table([train.source, *classes], ["train images", *counts[0]], ["val images", *counts[1]])
+for name, part in (("train", train), ("val", val)):
+    counts = [f"{sum(part.labels == i)} {classes[i]}" for i in numbers]
+    print(f"{name} images, {part.source}: {', '.join(counts)}")
 # %%
 rows = [torch.cat([*train.images[train.labels == i][:10]], dim=2) for i in numbers]
 figure = Figure(figsize=(8, len(classes)), layout="constrained")
@@ -120,17 +112,16 @@ for epoch in loop.fit(state, ready[0], ready[1], run):
 
 # %% [markdown]
 # ## Measuring accuracy (section 8.4.1)
-# The table has a row for the val images of each class: the shares of them that are called so.
+# For each class, the shares of its val images that the network calls an airplane and a bird.
 # %%
 def measure(network: nn.Module) -> None:
     for part, (images, labels) in zip(("train", "val"), ready, strict=True):
         guesses = evaluation.compute_logits(network, images, mirror=False).argmax(dim=1)
         print(f"accuracy on {part}: {(guesses == labels).double().mean():.2f}")
-    shares = [
-        guesses[labels == i].bincount(minlength=len(classes)) / sum(labels == i) for i in numbers
-    ]
-    table = [[classes[i], *(f"{share:.2f}" for share in shares[i])] for i in numbers]
-    show_table(["", *(f"called {name}" for name in classes)], *table)
+    for i in numbers:
+        shares = guesses[labels == i].bincount(minlength=len(classes)) / sum(labels == i)
+        called = [f"{share:.0%} {name}" for share, name in zip(shares, classes, strict=True)]
+        print(f"images of {classes[i]}, called: {', '.join(called)}")
 
 
 measure(network)
@@ -150,12 +141,7 @@ else:
 # DVC keeps the settings and results of each experiment. Type
 # `dvc exp run --name width -S model.name=netwidth` in a terminal, and run this cell again.
 # %%
-columns = {"model.name": "", "train.epochs": ".0f", "train.accuracy": ".2f", "val.accuracy": ".2f"}
-table = []
-for each in dvc.api.exp_show():
-    cells = [format(each[key], style) if each.get(key) else "" for key, style in columns.items()]
-    table.append([each["Experiment"] or each["rev"], *cells])
-show_table(["experiment", *columns], *table)
+print(experiments.table(dvc.api.exp_show(), images="data/cifar2"))
 # %% [markdown]
 # ## Asking about a picture
 # These are two new drawings. For your own picture, write `asked = [pictures.read("photo.jpg")]`. A
