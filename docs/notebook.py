@@ -139,7 +139,7 @@ else:
 # %% [markdown]
 # ## Comparing the designs (section 8.5.4)
 # DVC keeps the settings and results of each experiment. Type
-# `dvc exp run --name width -S model.name=netwidth` in a terminal, and run this cell again.
+# `dvc exp run --name notebook-width -S model.name=netwidth` in a terminal, and run this cell again.
 # %%
 print(experiments.table(dvc.api.exp_show(), images="data/cifar2"))
 # %% [markdown]

@@ -72,7 +72,7 @@ def run(words: Sequence[str]) -> NoReturn:
     places = {key.replace("_", "-"): Path(os.path.abspath(p)) for key, p in arguments.items() if p}
     for one, other in itertools.permutations(places, 2):
         if places[one].is_relative_to(places[other]):  # stages write files, and replace folders
-            _fail(name, f"--{one} is --{other} or lies in it: {places[one]}")
+            _fail(name, f"--{one} must not be --{other} or lie in it: {places[one]}")
     for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup sets SIG_IGN
             signal.signal(number, _stop)

@@ -23,7 +23,7 @@ def main(words: Sequence[str] | None = None) -> None:
     training.add_argument("--cluster", metavar="ADDRESS", help=help)
     help = "with --cluster: do N runs, drawn at random, on two machines and compare them"
     training.add_argument("--verify", type=int, default=0, metavar="N", help=help)
-    help = "remove the results of runs that zoo/params.yaml no longer has"
+    help = "remove the files in zoo/models and zoo/runs that no run writes"
     training.add_argument("--remove-orphans", action="store_true", help=help)
     commands.add_parser(
         "adopt",

@@ -12,14 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from cifar2.report.plotting import TRAIN_COLOUR, VAL_COLOUR, default_style, png
+from cifar2.report.plotting import TRAIN_COLOUR, VAL_COLOUR, png
 
 if TYPE_CHECKING:
     from zoo.summary import Runs
     from zoo.variants import Accuracies
 
 
-@default_style
 def bars(runs: Runs, book: Mapping[str, Accuracies], title: str) -> bytes:
     """Draw the mean accuracies with their standard deviations, and the book's; return the PNG."""
     figure = Figure(figsize=(10, 5), dpi=100, layout="constrained")
@@ -54,7 +53,6 @@ def bars(runs: Runs, book: Mapping[str, Accuracies], title: str) -> bytes:
     return png(figure)
 
 
-@default_style
 def small_multiples(runs: Runs, title: str) -> bytes:
     """Draw each variant's accuracy per epoch: the seeds' mean and range; return the PNG."""
     rows = -(-len(runs) // 4)
@@ -88,7 +86,6 @@ def small_multiples(runs: Runs, title: str) -> bytes:
     return png(figure)
 
 
-@default_style
 def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: str) -> bytes:
     """Draw the difference of every pair, row minus column; return the PNG.
 
@@ -125,7 +122,6 @@ def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: s
     return png(figure)
 
 
-@default_style
 def confusion(classes: Sequence[str], counts: NDArray[np.int64], title: str) -> bytes:
     """Draw how many images of each class are predicted as which; return the PNG.
 

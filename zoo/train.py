@@ -55,10 +55,11 @@ def train(execute: Executor, remove_orphans: bool = False) -> int:
             orphans = lock.orphans(repo)
             if remove_orphans:
                 lock.remove(repo, orphans)
-            elif names := " ".join(sorted({path.parent.name for path in orphans})):
+            elif orphans:
                 hint = "`python -m zoo train --remove-orphans` removes them"
-                names = textwrap.shorten(names, 60, placeholder=" …")
-                print(f"zoo: files of no variant and seed: {names}; {hint}", file=sys.stderr)
+                names = " ".join(sorted(path.relative_to(ZOO).as_posix() for path in orphans))
+                names = textwrap.shorten(names, 80, placeholder=" …")
+                print(f"zoo: {len(orphans)} files of no run: {names}; {hint}", file=sys.stderr)
             lock.compare(repo)
     return 1 if failed else 0
 

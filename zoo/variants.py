@@ -1,5 +1,6 @@
 """The zoo's settings: its variants, their seeds, and the settings of each run."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -80,8 +81,11 @@ class Zoo(Group):
         seeds = {name: list(group.seeds) for group in groups for name in group.variants}
         for run in self.own_seeds.runs:
             name, _, number = run.rpartition("-")
-            if name not in seeds or not number.isdecimal() or int(number) in seeds[name]:
-                raise ValueError(f"own_seeds.runs: {run!r}: unknown variant, or not a new seed")
+            if name not in seeds:
+                hint = params.did_you_mean(name, list(seeds))
+                raise ValueError(f"own_seeds.runs: {run!r}: no compared variant is so named;{hint}")
+            if not re.fullmatch("0|[1-9][0-9]*", number) or int(number) in seeds[name]:
+                raise ValueError(f"own_seeds.runs: {run!r}: {number!r} is not a new seed")
             seeds[name].append(int(number))
         return seeds
 

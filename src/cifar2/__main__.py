@@ -6,6 +6,8 @@ What is slow to import, above all torch, is imported by the command that needs i
 from __future__ import annotations
 
 import argparse
+import contextlib
+import csv
 import io
 import json
 import os
@@ -98,6 +100,8 @@ def _load(path: Path, architecture: str | None) -> tuple[nn.Module, Description]
     from cifar2 import params
     from cifar2.inference.checkpoint import Description, load
 
+    if not path.name:
+        raise UserError(f"--model: {path}: not a file")
     described, description = path.with_suffix(".json"), None
     if architecture and described.exists():
         raise UserError(f"--architecture: {described} already says what the weights are")
@@ -113,7 +117,8 @@ def _load(path: Path, architecture: str | None) -> tuple[nn.Module, Description]
         if path == MODEL:
             raise UserError(f"{error}; `dvc repro` makes it") from error
         if path.exists():
-            raise UserError(f"{error}; `--architecture net` says what the weights are") from error
+            hint = "`--architecture NAME`, such as net, says what the weights are"
+            raise UserError(f"{error}; {hint}") from error
         raise
 
 
@@ -133,7 +138,6 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     from cifar2.deployment import pictures
     from cifar2.deployment.prediction import predict
-    from cifar2.report import results
 
     found, errors = list[Path](), list[OSError | UserError]()
     for path in arguments.pictures:
@@ -172,18 +176,22 @@ def _predict(arguments: argparse.Namespace) -> int:
     answers: list[Answer] = []
     objects: list[dict[str, object]] = []  # the same, for --json
     status = 0
-    if arguments.csv:
-        arguments.csv.parent.mkdir(parents=True, exist_ok=True)
-    # Each row is written at once, so a stop loses none.
-    with open(arguments.csv or os.devnull, "w", 1, encoding="utf-8", newline="") as table:
-        table.write(results.table(["file", "class", *description.classes], []))
+    with contextlib.ExitStack() as stack:
         try:
             for answer in predict(read_each(), network, description, mirror=arguments.mirror):
+                if arguments.csv and not answers:  # a former table stays until there is an answer
+                    arguments.csv.parent.mkdir(parents=True, exist_ok=True)
+                    # Each row is written at once, so a stop loses none.
+                    table = stack.enter_context(
+                        open(arguments.csv, "w", 1, encoding="utf-8", newline="")
+                    )
+                    write = csv.writer(table, lineterminator="\n").writerow
+                    write(["file", "class", *description.classes])
                 name = names[len(answers)]
                 answers.append(answer)
                 rounded = {label: round(p, 4) for label, p in answer.probabilities.items()}
-                columns = [f"{p:.4f}" for p in rounded.values()]
-                table.write(results.table([name, answer.label, *columns], []))
+                if arguments.csv:
+                    write([name, answer.label, *(f"{p:.4f}" for p in rounded.values())])
                 objects.append({"file": name, "class": answer.label, "probabilities": rounded})
                 if not arguments.json:
                     ranked = sorted(rounded, key=answer.probabilities.__getitem__, reverse=True)

@@ -45,5 +45,5 @@ def printable(text: object) -> str:
     """Return a text with escapes for what would break a line, control a terminal or reorder text,
     and for each byte of a file's name that is not UTF-8."""
     unprintable = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-    escaped = re.sub(unprintable, lambda found: ascii(found[0])[1:-1], str(text))
-    return escaped.replace(r"\udc", r"\x")  # Python keeps the byte xf6 of a name as udcf6
+    # Python keeps the byte xf6 of a name as udcf6.
+    return re.sub(unprintable, lambda found: ascii(found[0])[1:-1].replace("udc", "x"), str(text))

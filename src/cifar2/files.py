@@ -4,7 +4,6 @@ import contextlib
 import csv
 import io
 import os
-import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -12,14 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from cifar2.errors import FileError, MissingFile, first_line
-
-# What a file is that PyTorch does not load, by its message, which advises to run the code in it.
-OTHER_KINDS = {
-    r"GLOBAL (\S+)": r"a whole pickled network or object (\1), whose loading could run code",
-    "TorchScript": "a TorchScript archive",
-    "Weights only": "damaged, or a file of pickle, of safetensors or the like",
-}
-TENSORS = "save tensors alone instead: torch.save(network.state_dict(), 'weights.pt')"
 
 
 def write(path: Path, content: bytes) -> None:
@@ -99,11 +90,5 @@ def load(path: Path) -> Any:
     """
     import torch  # here, because `write` needs no torch
 
-    try:
-        with reading(path) as content, warnings.catch_warnings(action="ignore"):
-            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except FileError as error:
-        for pattern, kind in OTHER_KINDS.items():
-            if found := re.search(pattern, str(error.__cause__)):
-                raise FileError(path, f"{found.expand(kind)}; {TENSORS}") from error
-        raise
+    with reading(path) as content, warnings.catch_warnings(action="ignore"):
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

@@ -144,7 +144,7 @@ def test_weights_of_the_book_load_with_the_name_of_their_architecture(
 ) -> None:
     weights = shutil.copy("models/model.pt", tmp_path / "birds.pt")
     words = ["predict", bird, "--model", weights]
-    reason = "no such file; `--architecture net` says what the weights are"
+    reason = "no such file; `--architecture NAME`, such as net, says what the weights are"
     assert cifar2(*words, status=2) == f"cifar2: {tmp_path}/birds.json: {reason}\n"
     words += ["--architecture", "net"]
     assert cifar2(*words) == cifar2("predict", bird)

@@ -72,7 +72,7 @@ def test_wrong_arguments_are_named(run_stage: RunStage) -> None:
     said = run_stage("settings", "--settings", "params.yaml")
     assert said.endswith("settings: error: the following arguments are required: --checked\n")
     words = ["--settings", "s.yaml", "--raw", "data/raw", "--data", "data", "--whole-val", "v.pt"]
-    assert run_stage("filter", *words).startswith("filter: --raw is --data or lies in it: ")
+    assert run_stage("filter", *words).startswith("filter: --raw must not be --data or lie in it: ")
 
 
 RUN_STAGES = f"""
@@ -117,7 +117,7 @@ def test_stage_runs_the_library_beside_it_with_threads_that_sleep(tmp_path: Path
 def test_missing_package_is_one_line_but_not_a_module_of_this_project(tmp_path: Path) -> None:
     # -S: without packages, as where the environment is not active.
     said = run(sys.executable, "-S", ROOT / "stages", "settings", cwd=tmp_path, status=2)
-    assert said == f"No module named 'psutil' in {sys.executable}; type `. .venv/bin/activate`\n"
+    assert said == f"No module named 'psutil' in {sys.executable}: activate the environment\n"
     assert "Traceback" in run(*toy(tmp_path, "import cifar2.none"), cwd=tmp_path, status=1)
 
 

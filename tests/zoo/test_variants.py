@@ -86,8 +86,9 @@ NOT_COMPARED = "the whole file: asked_about_others: 'cats-4': unknown run;"
         ({"slow": {"seeds": [-1]}}, "slow.seeds.0: -1 is not allowed; input should"),
         ({"asked": ["base-3"]}, NOT_COMPARED.replace("cats-4", "base-3")),
         ({"asked": ["cats-4"]}, NOT_COMPARED),
-        ({"own_seeds": {"runs": ["cats-5"]}}, f"{OWN}: 'cats-5': unknown variant, or"),
-        ({"own_seeds": {"runs": ["deep-3"]}}, f"{OWN}: 'deep-3': unknown variant, or not a new s"),
+        ({"own_seeds": {"runs": ["cats-5"]}}, f"{OWN}: 'cats-5': no compared variant is so named;"),
+        ({"own_seeds": {"runs": ["deep-04"]}}, f"{OWN}: 'deep-04': '04' is not a new seed"),
+        ({"own_seeds": {"runs": ["deep-3"]}}, f"{OWN}: 'deep-3': '3' is not a new seed"),
         (
             {"trials": {"seeds": [1, 6]}},
             "the whole file: trials.seeds: 6: with a holdout of 0.2, seeds are 1 to 5",

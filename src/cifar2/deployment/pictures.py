@@ -25,9 +25,8 @@ BOX, BICUBIC = Image.Resampling.BOX, Image.Resampling.BICUBIC
 # Endings of pictures that Pillow may not open, and what to do then.
 HEIF = "HEIF needs a package: `pip install -c constraints.txt -e '.[heif]'`"
 EXPORT = "not a format that can be read here; export it as JPEG"
-REMEDIES = dict.fromkeys([".heic", ".heif", ".hif"], HEIF) | dict.fromkeys(
-    [".arw", ".avif", ".cr2", ".cr3", ".dng", ".jxl", ".nef", ".orf", ".raf", ".rw2"], EXPORT
-)
+OTHERS = ".3fr .arw .avif .cr2 .cr3 .dng .erf .jxl .nef .orf .pef .raf .rw2 .rwl .srw .svg"
+REMEDIES = dict.fromkeys([".heic", ".heif", ".hif"], HEIF) | dict.fromkeys(OTHERS.split(), EXPORT)
 STUBS = {"BUFR", "GRIB", "HDF5", "MPEG"}  # Pillow has their endings, but doesn't read them
 OF_SYSTEMS = {"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "@eaDir", "lost+found"}
 
@@ -73,9 +72,10 @@ def read(file: str | Path | BinaryIO) -> Image.Image:
                 # A large JPEG is decoded at a half, a quarter or an eighth of its size: faster.
                 image.draft(None, (8 * SIZE, 8 * SIZE))
                 image.load()
+                rotated: Image.Image = image
                 with contextlib.suppress(Exception):  # of many types, for damaged EXIF data
-                    return to_rgb(ImageOps.exif_transpose(image))
-                return to_rgb(image)
+                    rotated = ImageOps.exif_transpose(image)
+                return to_rgb(rotated)
     except FileNotFoundError as error:
         raise MissingFile(name) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

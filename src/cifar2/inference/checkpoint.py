@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,13 @@ from cifar2 import files, models
 from cifar2.data import dataset
 from cifar2.errors import FileError, MissingFile
 
+# What a file is that PyTorch does not load, by its message, which advises to run the code in it.
+OTHER_KINDS = {
+    r"GLOBAL (\S+)": r"a whole pickled network or object (\1), whose loading could run code",
+    "TorchScript": "a TorchScript archive",
+    "Weights only": "damaged, or a file of pickle, of safetensors or the like",
+}
+TENSORS = "save tensors alone instead: torch.save(network.state_dict(), 'weights.pt')"
 # Not written, so that the files from before there was a choice of kernels keep their bytes.
 UNWRITTEN = {"kernel_size": 3}
 
@@ -60,7 +68,13 @@ def load(path: Path | str, description: Description | None = None) -> tuple[nn.M
         FileError: if they are not a network's weights and its description.
     """
     path = Path(path)
-    state = files.load(path)
+    try:
+        state = files.load(path)
+    except FileError as error:
+        for pattern, kind in OTHER_KINDS.items():
+            if found := re.search(pattern, str(error.__cause__)):
+                raise FileError(path, f"{found.expand(kind)}; {TENSORS}") from error
+        raise
     try:
         if description is None:
             content = json.loads(path.with_suffix(".json").read_bytes())

@@ -67,7 +67,7 @@ def _heading(key: str) -> str:
 def _cell(row: Row, key: str) -> str:
     value = name(row) if key == "experiment" else row.get(key)
     if key in ACCURACIES and not _is_done(row):
-        return str(row["State"]).lower() if key == "val.accuracy" else ""
+        return (row["State"] or "none").lower() if key == "val.accuracy" else ""
     if isinstance(value, float):
         return f"{value:.4f}" if key in ACCURACIES else f"{value:g}"
     return "-" if value in (None, "None") else _cut(str(value), CELL)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cifar2.report.results import Prediction
 
 TRAIN_COLOUR, VAL_COLOUR = "#0072b2", "#d55e00"  # Okabe and Ito's, for the colour-blind
-# A decorator: draw in matplotlib's own style, whatever the user chose for other pictures.
+# A decorator: draw in matplotlib's own style, also in a notebook with another one.
 default_style = matplotlib.rc_context(matplotlib.rcParamsDefault)
 
 

@@ -3,6 +3,8 @@
 import io
 import json
 import math
+import os
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -141,3 +143,34 @@ def test_code_loads_with_torch_weights_only_and_never_unpickles() -> None:
     code = "".join(path.read_text() for path in files)
     assert code.count("torch.load(") == code.count("weights_only=True") >= 2
     assert not re.search(r"import pickle|pickle\.load|from torch import .*\bload\b", code)
+
+
+@pytest.mark.parametrize(
+    ("form", "reason"),
+    [
+        (
+            "torch",
+            r"a whole pickled network or object \(\w+.mkdir\), whose loading could run code; ",
+        ),
+        ("pickle", "a whole pickled "),
+        (b"\x80\x02c\x1b[31mevil\nNet\n.", r"a whole pickled .* \(\\x1b\[31mevil\.Net\), "),
+        (b"<!DOCTYPE html>", "damaged, or a file of pickle, of safetensors"),
+        *((form, r"damaged \(") for form in (b"", b"junk", b"PK\x03\x04junk", b"\x80\x02.")),
+    ],
+)
+def test_file_of_another_kind_is_named_in_one_line_and_no_code_in_it_is_run(
+    form: str | bytes, reason: str, tmp_path: Path
+) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "was run"),)
+
+    path = tmp_path / "x.pt"
+    if form == "torch":
+        torch.save(Hostile(), path)
+    else:
+        path.write_bytes(form if isinstance(form, bytes) else pickle.dumps(Hostile(), 2))
+    with pytest.raises(FileError, match=rf"x\.pt: {reason}.+$") as caught:
+        checkpoint.load(path)
+    assert str(caught.value).isprintable()
+    assert os.listdir(tmp_path) == ["x.pt"]
