@@ -94,8 +94,8 @@ def called(file: Path) -> set[str]:
 
 def writes_files(file: Path) -> bool:
     """Tell whether a file writes files itself, and not through `cifar2.files`."""
-    lines = ast.unparse(parsed(file)).splitlines()
-    return any(WRITING.search(line) for line in lines)
+    calls = [ast.unparse(node) for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)]
+    return any(WRITING.search(call) for call in calls)
 
 
 def settings_read(file: Path) -> set[str]:

@@ -58,7 +58,7 @@ def test_a_change_that_keeps_the_bytes_is_recorded(one_variant: Path) -> None:
     signed = [f"zoo/runs/{name}/made_by" for name in ("res-1", "res-2")]
     changed = run("git", "diff", "--name-only", "HEAD", "--", *results, cwd=clone).split()
     assert changed == ["dvc.lock", "zoo/dvc.lock", *signed]
-    assert train(clone) == "2 of 2 runs are up to date\n"
+    assert train(clone).startswith("2 of 2 runs are up to date\n")
     assert "Running stage 'train'" not in run("dvc", "repro", "--dry", cwd=clone)
     for name, stage in locked(clone).items():
         kept = [out for out in stage["outs"] if not out["path"].endswith("made_by")]
