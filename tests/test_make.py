@@ -56,7 +56,7 @@ def test_what_is_no_repository_with_a_commit_is_named_before_pip_runs(here: Path
     for command in (("rm", "-r", ".git"), ("git", "init", "--quiet")):
         run(*command, cwd=here)
         said = run("make", "PYTHON=./python", "repro", cwd=here, status=2, env=ENVIRONMENT)
-        assert said.startswith("DVC needs a Git repository with a commit: git clone, or git init")
+        assert "DVC needs a Git repository with a commit: git clone, or git init" in said
     assert not (here / "pip-calls").exists()
 
 
