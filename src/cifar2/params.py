@@ -111,6 +111,7 @@ class Train(Group):
     schedule: Literal["none", "step", "cosine", "onecycle"]
     batch_size: Annotated[Int, Field(ge=1, le=1_000_000)]
     hardest: Annotated[Float, Field(gt=0, le=1)]
+    class_weights: Literal["none", "balanced"]
     seed: Annotated[Int, Field(ge=0, lt=2**32)]
     threads: Annotated[Int, Field(ge=1, le=256)]
     precision: Literal["float32", "tf32", "bfloat16"]
@@ -123,8 +124,10 @@ class Train(Group):
         return nesterov
 
     def unused(self) -> set[str]:
-        """Return the settings that the chosen optimizer does not use."""
-        return set() if self.optimizer == "sgd" else {"momentum", "nesterov"}
+        """Return the settings that the chosen optimizer does not use, or that are switched off."""
+        off = {"class_weights": "none"}
+        others = set() if self.optimizer == "sgd" else {"momentum", "nesterov"}
+        return others | {key for key, value in off.items() if getattr(self, key) == value}
 
 
 class Regularization(Group):

@@ -20,7 +20,8 @@ def _flat(text: str) -> dict[str, Any]:
 OTHERS = _flat("""
 model: {name: vgg, n_chans1: 8, n_blocks: 2, dropout: 0.1, shared_blocks: true, kernel_size: 5}
 train: {epochs: 3, lr: 0.5, optimizer: adam, momentum: 0.8, nesterov: true, schedule: cosine,
-        batch_size: 7, hardest: 0.5, seed: 4, threads: 5, precision: bfloat16}
+        batch_size: 7, hardest: 0.5, class_weights: balanced, seed: 4, threads: 5,
+        precision: bfloat16}
 regularization: {l2: 0.1, weight_decay: 0.2, label_smoothing: 0.3}
 augment: {flip: true, crop: 2}
 """)
@@ -32,7 +33,7 @@ evaluation: {mirror: true, test: false}
 """)
 PLAIN = _flat("""
 train: {optimizer: sgd, lr: 0.1, momentum: 0.0, nesterov: false, schedule: none, hardest: 1.0,
-        seed: 0, precision: float32}
+        class_weights: none, seed: 0, precision: float32}
 regularization: {l2: 0.0, weight_decay: 0.0, label_smoothing: 0.0}
 augment: {flip: false, crop: 0}
 """)

@@ -20,9 +20,9 @@ from cifar2.training import augment
 class Epoch(NamedTuple):
     """The values of an epoch: mean cross-entropies in nats, accuracies as fractions.
 
-    Those of train are running ones, from each batch before the step on it. Neither penalty nor
-    label smoothing is in the loss, so that train and val compare. Those of val are of the network
-    at the end of the epoch, without the rotations that airbench averages over.
+    Those of train are running ones, from each batch before the step on it. Neither penalty, label
+    smoothing nor class weights are in the loss, so that train and val compare. Those of val are of
+    the network at the end of the epoch, without the rotations that airbench averages over.
     With `train.hardest` below 1, those of train are of the hardest images alone, so that train and
     val don't compare.
     """
@@ -127,6 +127,17 @@ def _trained_on(epoch: int, images: int, run: Train) -> int:
     return images if epoch < run.epochs / 8 else max(1, round(run.hardest * images))
 
 
+def _balanced(labels: Tensor) -> Tensor:
+    """Return the weight of each of N images, float64 [N]: N / (k · n) in a class of n images.
+
+    With k classes, this is scikit-learn's `class_weight="balanced"` (after King, Zeng, *Logistic
+    Regression in Rare Events Data*, 2001). `F.cross_entropy` has a `weight` of another kind: it
+    divides by the weights of a batch, and label smoothing weighs each share by its own class.
+    """
+    _, own, counts = labels.unique(return_inverse=True, return_counts=True)
+    return (len(labels) / (len(counts) * counts.double()))[own]
+
+
 def fit(
     state: State, train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], settings: Params
 ) -> Iterator[Epoch]:
@@ -134,8 +145,9 @@ def fit(
 
     The chapter's loop (*Deep Learning with PyTorch*, sections 8.4 and 8.5.2): cross-entropy plus
     `regularization.l2` times the sum of the squares of all parameters. Beyond it: label smoothing
-    (Szegedy et al., *Rethinking the Inception Architecture*, 2015, section 7), flip and crop
-    (`augment.draw`), and bfloat16 in the forward pass where PyTorch's autocast considers it safe.
+    (Szegedy et al., *Rethinking the Inception Architecture*, 2015, section 7), class weights
+    (`_balanced`), flip and crop (`augment.draw`), and bfloat16 in the forward pass where PyTorch's
+    autocast considers it safe.
 
     With `train.hardest` below 1, an epoch after the first eighth has only that share of the images,
     those whose loss was highest when they were last trained on (after Jiang et al., *Accelerating
@@ -149,6 +161,7 @@ def fit(
     images, labels = train
     model, optimizer = state.model, state.optimizer
     augmented = settings.augment.flip or settings.augment.crop > 0
+    weights = _balanced(labels.cpu()).to(images) if run.class_weights == "balanced" else None
     autocast = torch.autocast(images.device.type, torch.bfloat16, run.precision == "bfloat16")
     while state.epoch < run.epochs:
         model.train()
@@ -168,8 +181,13 @@ def fit(
             with autocast:
                 logits = model(x)
                 loss = F.cross_entropy(
-                    logits, labels[batch], label_smoothing=penalty.label_smoothing
+                    logits,
+                    labels[batch],
+                    reduction="mean" if weights is None else "none",
+                    label_smoothing=penalty.label_smoothing,
                 )
+            if weights is not None:
+                loss = (weights[batch] * loss).mean()
             if penalty.l2:
                 loss = loss + penalty.l2 * sum(p.pow(2).sum() for p in model.parameters())
             optimizer.zero_grad()

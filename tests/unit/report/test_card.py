@@ -54,6 +54,9 @@ def test_card_of_a_network_on_cifar_10() -> None:
     assert written["model"] == {"name": "netwidth", "n_chans1": 32, "kernel_size": 3}
     assert (written["train"]["lr"], written["train"]["seed"]) == (0.5, 1)
     assert "device" not in written["train"] and "data" not in written
+    assert "class_weights" not in written["train"]  # which are switched off
+    *_, written, _ = described(scores, train__class_weights="balanced")
+    assert written["train"]["class_weights"] == "balanced"
     # Versions would be those of whoever writes the card, and not of whoever trained the network.
     assert __version__ not in text and torch.__version__.partition("+")[0] not in text
     assert "CIFAR-10's other classes" not in text

@@ -1,5 +1,6 @@
 """The training loop: steps worked out by hand, the chapter's own loop, seeds, resuming."""
 
+import copy
 import io
 import math
 from collections.abc import Callable
@@ -85,6 +86,44 @@ def test_l2_penalty_is_on_all_parameters() -> None:
         fit(model, images, train__lr=0.1, regularization__l2=l2)
     for start, without, penalised in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(penalised.data, without.data - 0.1 * 2 * 0.5 * start.data)
+
+
+@pytest.mark.parametrize("name", ["netwidth", "airbench"])
+@pytest.mark.parametrize("smoothing", [0, 0.2])
+def test_balanced_steps_are_those_of_a_loss_weighted_by_hand(name: str, smoothing: float) -> None:
+    """Of ten images two are of the second class; the last epoch has only the hardest half.
+
+    The values of the epochs are not weighted.
+    """
+    images, labels = some_images()[0].double(), (torch.arange(10) < 2).long()
+    images[:, 0, 0, 0] = labels
+    model = build(name, n_chans1=2).double()
+    expected, batches = copy.deepcopy(model).train(), inputs_of(model, train_only=True)
+    run = {"train__class_weights": "balanced", "regularization__label_smoothing": smoothing}
+    epochs = fit(model, (images, labels), train__epochs=2, train__hardest=0.5, **run)
+    optimizer, losses = torch.optim.SGD(expected.parameters(), lr=0.1), []
+    for batch in batches:
+        shown, logs = batch[:, 0, 0, 0].long(), expected(batch).log_softmax(1)
+        losses.append(-logs[range(len(batch)), shown])
+        weights = torch.tensor([10 / (2 * 8), 10 / (2 * 2)])[shown]
+        smoothed = (1 - smoothing) * losses[-1] - smoothing * logs.mean(1)
+        optimizer.zero_grad()
+        (weights * smoothed).mean().backward()
+        optimizer.step()
+    torch.testing.assert_close(model.state_dict(), expected.state_dict(), rtol=1e-9, atol=1e-12)
+    for epoch, each in zip(epochs, (losses[:3], losses[3:]), strict=True):
+        assert epoch.train_loss == pytest.approx(torch.cat(each).mean().item())
+
+
+def test_balanced_weights_raise_the_recall_of_the_rare_class() -> None:
+    """One image in ten is of the second class, and a little brighter."""
+    labels = (torch.arange(200) % 10 == 9).long()
+    images = 0.02 * (torch.randn(200) + labels).view(-1, 1, 1, 1).expand(-1, 3, 32, 32)
+    found = {}
+    for weights in ("none", "balanced"):
+        fit(model := linear(), (images, labels), train__class_weights=weights, train__epochs=20)
+        found[weights] = (model(images)[labels == 1].argmax(1) == 1).double().mean()
+    assert found["none"] < 0.3 and found["balanced"] > 0.6
 
 
 def test_bfloat16_is_near_float32_and_not_the_same() -> None:
