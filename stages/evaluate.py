@@ -30,6 +30,7 @@ HELP = {
     "data": "the folder of train.pt, val.pt, and test.pt if there is one",
     "model": "the state_dict to measure",
     "accuracy": "the JSON file to write the accuracies and losses to",
+    "classes": "the JSON file to write balanced accuracy, and precision and F1 of each class to",
     "predictions": "the CSV file to write the prediction for every val image to",
     "calibration": "the JSON file to write the calibration errors and the temperature to",
     "reliability": "the CSV file to write accuracy against confidence to",
@@ -46,6 +47,7 @@ def main(
     data: Path,
     model: Path,
     accuracy: Path | None = None,
+    classes: Path | None = None,
     predictions: Path | None = None,
     calibration: Path | None = None,
     reliability: Path | None = None,
@@ -66,36 +68,39 @@ def main(
         print("These results are of the synthetic stand-in, not of CIFAR-10.", file=sys.stderr)
     network.to(place)
     whole = dataset.load(whole_val) if whole_val else None  # before anything is written
-    classes, mirror = description.classes, run.evaluation.mirror
+    known, mirror = description.classes, run.evaluation.mirror
 
     def answers(images: Tensor) -> Tensor:
         normalized = dataset.normalize(images.to(place))
         return evaluation.compute_logits(network, normalized, mirror=mirror).cpu()
 
-    if accuracy or predictions or calibration:
+    if accuracy or classes or predictions or calibration:
         parts = ["train", "val"]
         if run.evaluation.test and (data / "test.pt").exists():  # with a holdout
             parts.append("test")
         measured = {}
         for part in parts:
             images, labels, names, _ = dataset.load(data / f"{part}.pt")
-            if names != classes:
-                raise FileError(model, f"trained on {classes}, but {data} holds {names}")
+            if names != known:
+                raise FileError(model, f"trained on {known}, but {data} holds {names}")
             measured[part] = answers(images), labels
         logits, labels = measured["val"]
         scores = _scores(description, measured)
         if accuracy:
             results.write_accuracy(accuracy, scores)
+        if classes:
+            of_classes = {part: evaluation.per_class(*measured[part]) for part in parts[1:]}
+            results.write_classes(classes, known, of_classes)
         if predictions:
-            actual = [classes[label] for label in labels.tolist()]
-            results.write_predictions(predictions, _predictions(logits, classes, actual))
+            actual = [known[label] for label in labels.tolist()]
+            results.write_predictions(predictions, _predictions(logits, known, actual))
         if calibration and reliability:
             found = calibrations.measure(logits, labels)
             results.write_calibration(calibration, reliability, found)
     if whole:
-        rows, highest_first = _about_others(whole, classes, answers)
+        rows, highest_first = _about_others(whole, known, answers)
         if others:
-            results.write_others(others, rows, classes)
+            results.write_others(others, rows, known)
         if surest:
             results.write_predictions(surest, highest_first[:SUREST])
     if made_by:
@@ -113,10 +118,8 @@ def _scores(
         accuracy, loss = evaluation.accuracy(logits, labels), evaluation.loss(logits, labels)
         if not math.isfinite(loss):
             raise UserError(f"the loss on the {part} images is {loss}; try a smaller train.lr")
-        per_class = dict.fromkeys(description.classes)
-        for label in labels.unique().tolist():
-            own = labels == label
-            per_class[description.classes[label]] = evaluation.accuracy(logits[own], labels[own])
+        recalls, *_ = evaluation.per_class(logits, labels)
+        per_class = dict(zip(description.classes, recalls, strict=True))
         scores[part] = results.ClassScores(accuracy=accuracy, loss=loss, per_class=per_class)
     return results.Accuracy(dataset=description.source, model=description.name, **scores)
 

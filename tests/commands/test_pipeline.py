@@ -20,6 +20,7 @@ def test_results_are_in_git_and_images_and_networks_are_not(clone: Path) -> None
         "data/checked",
         "metrics/accuracy.json",
         "metrics/calibration.json",
+        "metrics/classes.json",
         "metrics/neither.csv",
         "models/README.md",
         "plots/accuracy.png",

@@ -33,7 +33,8 @@ def test_report(committed: Any, made: Any, status: int, lines: list[str], tmp_pa
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "metrics").mkdir()
     (tmp_path / "dvc.yaml").write_text("metrics: [metrics/accuracy.json]")
-    (tmp_path / "metrics/calibration.json").write_text("{}")
+    for name in ("calibration", "classes"):
+        (tmp_path / f"metrics/{name}.json").write_text("{}")
     run("git", "init", "--quiet", cwd=tmp_path)
     for change in [dict[str, float](), committed, made]:
         run("git", "add", ".", cwd=tmp_path)

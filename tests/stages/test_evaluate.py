@@ -23,8 +23,11 @@ ACCURACY = {
     "val": {"accuracy": 0.75, "loss": 0.774051, "per_class": {"cat": 1.0, "dog": 0.666667}},
 }
 CALIBRATION = {"ece": 0.2373, "temperature": 2.63, "ece_at_temperature": 0.1427}
+PRECISION, F1 = {"cat": 0.5, "dog": 1.0}, {"cat": 0.666667, "dog": 0.8}
+CLASSES = {"balanced_accuracy": 0.833333, "precision": PRECISION, "f1": F1}
 RESULTS = {
     "accuracy.json": json.dumps(ACCURACY, indent=2) + "\n",
+    "classes.json": json.dumps({"val": CLASSES}, indent=2) + "\n",
     "predictions.csv": """\
 image,actual,predicted,confidence
 0,dog,dog,0.9587
@@ -108,6 +111,7 @@ def evaluate(folder: Path, *names: str) -> dict[str, str]:
         ["others.csv", "surest.csv"],
         ["accuracy.json", "predictions.csv", "made_by"],
         ["calibration.json", "reliability.csv"],
+        ["classes.json"],
     ],
     ids="+".join,
 )
@@ -135,7 +139,9 @@ def test_with_a_holdout_test_images_are_measured_if_wanted_and_val_images_predic
 ) -> None:
     (folder / "data/val.pt").rename(folder / "data/test.pt")
     (folder / "data/val.pt").write_bytes((folder / "data/train.pt").read_bytes())
-    found = evaluate(folder, "accuracy.json", "predictions.csv")
+    found = evaluate(folder, "accuracy.json", "classes.json", "predictions.csv")
+    classes = json.loads(found["classes.json"])
+    assert (list(classes), classes["test"]) == (["val", "test"], CLASSES)
     accuracy = json.loads(found["accuracy.json"])
     assert list(accuracy) == ["dataset", "model", "train", "val", "test"]
     assert accuracy["test"] == ACCURACY["val"]
@@ -149,8 +155,10 @@ def test_with_a_holdout_test_images_are_measured_if_wanted_and_val_images_predic
 def test_class_without_an_image_has_null_and_an_infinite_loss_is_refused(folder: Path) -> None:
     dogs = Dataset(images([240], [240]), torch.tensor([1]), ["cat", "dog"], "mine")
     save(dogs, folder / "data/val.pt")
-    found = evaluate(folder, "accuracy.json", "calibration.json", "reliability.csv")
+    names = ("accuracy.json", "classes.json", "calibration.json", "reliability.csv")
+    found = evaluate(folder, *names)
     assert json.loads(found["accuracy.json"])["val"]["per_class"] == {"cat": None, "dog": 1.0}
+    assert json.loads(found["classes.json"])["val"]["balanced_accuracy"] == 1
     assert "nan" not in "".join(found.values()).lower()
     weights = torch.load(folder / "model.pt", weights_only=True)
     weights["fc2.bias"] = torch.tensor([3e38, -3e38])

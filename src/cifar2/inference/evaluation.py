@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,19 @@ def compute_logits(
         answer = answer_to(batch)
         logits.append((answer + answer_to(batch.flip(3))) / 2 if mirror else answer)
     return torch.cat(logits)
+
+
+def per_class(logits: Tensor, labels: Tensor) -> Iterator[list[float | None]]:
+    """Yield the recalls of the k classes, their precisions, and their F1; None where one is 0 / 0.
+
+    Recall is a share of the images of a class, precision of the answers that name it; F1 is their
+    harmonic mean. Logits are [N, k], labels [N].
+    """
+    answers = logits.argmax(dim=1)
+    parts = labels, answers, labels[answers == labels]
+    images, given, right = (each.bincount(minlength=logits.shape[1]).double() for each in parts)
+    for ratio in (right / images, right / given, 2 * right / (images + given)):
+        yield [None if math.isnan(value) else value for value in ratio.tolist()]
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -97,6 +98,23 @@ def read_accuracy(path: Path) -> Accuracy:
         except ValidationError as error:
             lines = str(error).splitlines()[1:3]  # which key, and what is wrong with it
             raise ValueError(" ".join(line.strip() for line in lines)) from error
+
+
+def write_classes(
+    path: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Sequence[float | None]]]
+) -> None:
+    """Write `classes.json`, from the recalls, precisions and F1 of the classes in each part.
+
+    The balanced accuracy is the mean recall; a recall is in `accuracy.json`, as `per_class`.
+    """
+    content: dict[str, dict[str, object]] = {}
+    for part, (recalls, *others) in parts.items():
+        mean = statistics.fmean(each for each in recalls if each is not None)
+        content[part] = {"balanced_accuracy": round(mean, 6)}
+        for name, values in zip(("precision", "f1"), others, strict=True):
+            rounded = (each if each is None else round(each, 6) for each in values)
+            content[part][name] = dict(zip(classes, rounded, strict=True))
+    files.write(path, _json(content))
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
