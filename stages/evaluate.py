@@ -121,7 +121,8 @@ def _scores(
         recalls, *_ = evaluation.per_class(logits, labels)
         per_class = dict(zip(description.classes, recalls, strict=True))
         scores[part] = results.ClassScores(accuracy=accuracy, loss=loss, per_class=per_class)
-    return results.Accuracy(dataset=description.source, model=description.name, **scores)
+    name, epoch = description.name, description.epoch
+    return results.Accuracy(dataset=description.source, model=name, epoch=epoch, **scores)
 
 
 def _about_others(

@@ -1,28 +1,48 @@
 """Check params.yaml before any stage runs: DVC removes a stage's outputs before it starts it."""
 
+import json
 from pathlib import Path
 
 import _stage
 
 from cifar2 import files, params
-from cifar2.errors import UserError
+from cifar2.errors import FileError, UserError
 from cifar2.inference import device
 
 HELP = {
     "settings": "the settings file, params.yaml",
     "checked": "the file to write if the settings are valid",
+    "weights": "the folder with a folder of given weights for each name of train.start",
 }
 
 
-def main(settings: Path, checked: Path) -> None:
+def main(settings: Path, checked: Path, weights: Path) -> None:
     try:
-        wanted = params.load(settings).train.device
+        run = params.load(settings)
     except UserError as error:
         raise UserError(f"{error}{_networks_not_in_git()}") from error
-    if wanted not in ("auto", "cpu"):  # every machine has these; to look for others imports torch
-        device.resolve(wanted)
+    if run.train.device not in ("auto", "cpu"):  # to look for others imports torch
+        device.resolve(run.train.device)
+    if run.train.start != "none":
+        _check_weights(weights / run.train.start, run.model.name)
     # The next stage depends on this file, so DVC runs this stage first.
     files.write(checked, b"the settings are valid\n")
+
+
+def _check_weights(folder: Path, model: str) -> None:
+    """Look whether given weights are there and what they are of, without importing torch."""
+    try:
+        with files.reading(folder / "model.json") as content:
+            given = json.loads(content)["model"]
+        with files.reading(folder / "model.pt"):
+            pass
+    except FileError as error:
+        hint = "it takes a model.pt and a model.json, as models/ has them"
+        if _stage.scratch(folder).exists() and not folder.exists():
+            hint = f"`dvc add {folder.as_posix()}` first, since this is a copy"
+        raise UserError(f"train.start: {error}; {hint}") from error
+    if given != model:
+        raise UserError(f"train.start: {folder}: a network {given!r}, but model.name is {model!r}")
 
 
 def _networks_not_in_git() -> str:

@@ -40,8 +40,8 @@ VAL_IMAGES = 100
 LIBRARIES = ("torch", "torchvision", "numpy", "dvclive")
 # What it takes to train: code, pipelines, settings, the versions of the libraries.
 PATHS = (
-    "src", "stages", "zoo/*.py", "*.yaml", "zoo/*.yaml", "pyproject.toml", "requirements.txt",
-    ".dvc/config", ".dvcignore", "zoo/.dvc/config", "zoo/.dvcignore",
+    "src", "stages", "weights", "zoo/*.py", "*.yaml", "zoo/*.yaml", "pyproject.toml",
+    "requirements.txt", ".dvc/config", ".dvcignore", "zoo/.dvc/config", "zoo/.dvcignore",
 )  # fmt: skip
 MAIN = "main pipeline"
 

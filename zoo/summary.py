@@ -90,7 +90,8 @@ def _read(settings: Path, folder: Path) -> Run | None:
         )
     except (FileNotFoundError, MissingFile, series.Unfinished):
         return None
-    return run if len(run.series["val_loss"]) == run.settings.train.epochs else None
+    epochs, train = len(run.series["val_loss"]), run.settings.train
+    return run if epochs == train.epochs or train.patience else None
 
 
 def describe_data(runs: Runs) -> str:

@@ -10,9 +10,16 @@ import re
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ValidationInfo
 from ruamel.yaml import YAML
@@ -103,7 +110,10 @@ class Model(Group):
 
 class Train(Group):
     device: Annotated[Str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")]
+    start: Annotated[Str, Field(pattern=r"^\w[\w.-]*$")]  # pydantic's \w: of any script
     epochs: Annotated[Int, Field(ge=1, le=100_000)]
+    patience: Annotated[Int, Field(ge=0)]
+    keep: Literal["last", "best"]
     lr: Annotated[Float, Field(gt=0)]
     optimizer: Literal["sgd", "adam", "adamw"]
     momentum: Annotated[Float, Field(ge=0, lt=1), Unused(0.0)]
@@ -125,7 +135,7 @@ class Train(Group):
 
     def unused(self) -> set[str]:
         """Return the settings that the chosen optimizer does not use, or that are switched off."""
-        off = {"class_weights": "none"}
+        off = {"class_weights": "none", "start": "none", "patience": 0, "keep": "last"}
         others = set() if self.optimizer == "sgd" else {"momentum", "nesterov"}
         return others | {key for key, value in off.items() if getattr(self, key) == value}
 
@@ -154,17 +164,25 @@ class Params(Group):
     augment: Augment
     evaluation: Evaluation
 
+    @model_validator(mode="after")
+    def _chosen_on_other_images(self) -> Self:
+        if self.train.keep == "best" and not self.data.holdout:
+            needed = "needs a data.holdout above 0, such as 0.2: else val is what you report"
+            raise ValueError(f"train.keep: 'best': {needed}")
+        return self
+
 
 def of_training(params: Params) -> Params:
     """Return the settings that a training depends on; those that it does not use get a fixed value.
 
     So two runs that differ only in what they do not use share a snapshot, and another default in
     `params.yaml` trains only those variants of the zoo that use it. A training takes its images as
-    they are, so it uses neither `data` nor `evaluation`.
+    they are, so it uses neither `data` nor `evaluation`; only `train.keep: best` wants a holdout.
     """
+    wanted = {"holdout"} if params.train.keep == "best" else set()
     return params.model_copy(
         update={
-            "data": _fixed(params.data, Data.model_fields),
+            "data": _fixed(params.data, Data.model_fields.keys() - wanted),
             "model": _fixed(params.model, params.model.unused()),
             "train": _fixed(params.train, params.train.unused()),
             "evaluation": _fixed(params.evaluation, Evaluation.model_fields),
@@ -241,11 +259,15 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
             options = re.findall(r"'(\w+)'", error["ctx"]["expected"])
             hint = did_you_mean(error["input"], options)
             return f"{key}: {value} is not allowed;{hint} allowed: {', '.join(options)}"
+        case "string_pattern_mismatch" if path == "train.start":
+            return (
+                f"{key}: {value}: must be none or a name in weights/: letters, digits and -_. alone"
+            )
         case "string_pattern_mismatch":
             return f"{key}: {value}: unknown device; devices: auto, cpu, cuda, cuda:N, mps"
         case "value_error":
-            value = f"{value}: " if error["loc"] else ""
-            return f"{key}: {value}{error['ctx']['error']}"
+            # Without a path, the message is about several groups, and names them.
+            return (f"{key}: {value}: " if path else "") + str(error["ctx"]["error"])
         case _:
             return f"{key}: {value} is not allowed; {error['msg'][0].lower()}{error['msg'][1:]}"
 

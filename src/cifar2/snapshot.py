@@ -41,8 +41,10 @@ _log = logging.getLogger(__name__)
 def key(settings: params.Params, device: torch.device, inputs: Iterable[Path]) -> str:
     """Return a hash of all that the result of a training depends on: the settings that it uses, the
     library's modules but for the plumbing, PyTorch's version, the chip, the kernels for it and the
-    variables that choose them, and the content of `inputs`: data and stage script."""
-    used = params.of_training(settings).model_dump(mode="json", exclude={"train": {"device"}})
+    variables that choose them, and the content of `inputs`: data, stage script, given weights.
+    The number of epochs stands behind it, so that those of the same run are found."""
+    apart = {"train": {"device", "epochs"}}
+    used = params.of_training(settings).model_dump(mode="json", exclude=apart)
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     machine = [str(device), chip, torch.__version__, torch.backends.cpu.get_cpu_capability()]
     kernels = [os.environ.get(name) for name in KERNELS]
@@ -52,7 +54,7 @@ def key(settings: params.Params, device: torch.device, inputs: Iterable[Path]) -
     for path in [*inputs, *modules]:
         assert path is not None  # a package without a file would be a namespace package
         digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
-    return digest.hexdigest()[:32]
+    return f"{digest.hexdigest()[:32]}-{settings.train.epochs}"
 
 
 class Snapshot:
@@ -91,6 +93,13 @@ class Snapshot:
             return
         self._changed = False
         self._written_at = time.monotonic()
+
+    def shorter(self) -> Snapshot | None:
+        """Return the snapshot of the same run with fewer epochs, the longest, if there is any."""
+        run, _, wanted = self._key.rpartition("-")
+        found = {int(p.stem.rpartition("-")[2]): p for p in self.path.parent.glob(f"{run}-*.pt")}
+        path = found.get(max((epochs for epochs in found if epochs < int(wanted)), default=0))
+        return Snapshot(path, path.stem) if path else None
 
     def _read(self) -> dict[str, Any] | None:
         try:

@@ -1,5 +1,6 @@
 """The stage that checks the settings before any output is removed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,33 @@ def test_device_that_is_not_on_this_machine_is_an_error(tmp_path: Path) -> None:
     """With CUDA there are some devices, but hardly a hundred."""
     write(tmp_path / "params.yaml", train__device="cuda:99")
     with pytest.raises(UserError, match=r"^train\.device: 'cuda:99' is not on this machine; dev"):
+        main("settings", tmp_path)
+    assert not (tmp_path / "data").exists()
+
+
+MISSING = "no such file; it takes a model.pt and a model.json, as models/ has them"
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({}, f"/model.json: {MISSING}"),
+        ({"model.json": "{}"}, "/model.json: damaged ('model')"),
+        ({"model.json": '{"model": "net"}'}, f"/model.pt: {MISSING}"),
+        (
+            {"model.pt": "", "model.json": '{"model": "vgg"}'},
+            ": a network 'vgg', but model.name is",
+        ),
+    ],
+)
+def test_given_weights_that_are_missing_or_of_another_network_are_named(
+    files: dict[str, str], reason: str, tmp_path: Path
+) -> None:
+    write(tmp_path / "params.yaml", train__start="mine")
+    (folder := tmp_path / "weights/mine").mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    with pytest.raises(UserError, match=re.escape(f"train.start: {folder}{reason}")):
         main("settings", tmp_path)
     assert not (tmp_path / "data").exists()
 

@@ -1,9 +1,12 @@
 """What `train` writes, what its result depends on, and when it continues from a snapshot."""
 
+import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
+import _stage
 import evaluate
 import pytest
 import train as train_stage
@@ -28,7 +31,8 @@ def trained(data: Path, **settings: object) -> dict[str, bytes]:
     folder = data.with_name("out")
     shutil.rmtree(folder, ignore_errors=True)
     snapshots = data.with_name("snapshots")
-    train_stage.main(path, data, folder / "model.pt", folder / "history", snapshots)
+    weights = data.with_name("weights")
+    train_stage.main(path, data, folder / "model.pt", folder / "history", snapshots, weights)
     return contents(folder)
 
 
@@ -95,3 +99,69 @@ def test_training_continues_unless_a_setting_or_the_images_are_others(
     trained(data, train__epochs=2)
     assert "continuing" not in capsys.readouterr().err
     assert len(list(path.parent.glob("*.pt"))) == 3
+
+
+# It draws random numbers in training, has running statistics, and its val loss goes up and down.
+UNSTEADY: dict[str, Any] = dict(
+    model__name="net1", model__n_chans1=4, train__lr=0.5, train__batch_size=8, train__epochs=12,
+    data__holdout=0.2,
+)  # fmt: skip
+PATIENT = UNSTEADY | {"train__keep": "best", "train__patience": 2}
+
+
+@pytest.mark.parametrize("change", [{}, {"train__start": "mine"}, PATIENT], ids=str)
+def test_stopped_training_and_one_with_more_epochs_have_the_bytes_of_a_whole_one(
+    change: dict[str, Any], data: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    def give(seed: int) -> None:
+        trained(data, **UNSTEADY | {"train__epochs": 1, "train__seed": seed})
+        shutil.copytree(data.with_name("out"), data.parent / "weights/mine", dirs_exist_ok=True)
+
+    def stop(epoch: tuple[float, ...], lr: float) -> None:
+        if epoch[0] == 3:
+            raise _stage.Stopped(2)
+
+    give(seed=5)
+    run = UNSTEADY | change
+    plain, whole = afresh(data, **UNSTEADY), afresh(data, **run)
+    assert (whole == plain) == (run == UNSTEADY)
+    short = afresh(data, **run | {"train__epochs": 2})
+    assert trained(data, **run) == whole
+    with monkeypatch.context() as patch, pytest.raises(_stage.Stopped):
+        patch.setattr(train_stage, "_check", stop)
+        afresh(data, **run)
+    assert trained(data, **run) == whole
+    assert trained(data, **run | {"train__epochs": 2}) == short  # not from the longer one
+    give(seed=6)
+    assert (trained(data, **run) == whole) == ("train__start" not in change)
+    said = capfd.readouterr().err
+    continued = re.findall(r"continuing after epoch (2 of \d+); .*-(\d+)\.pt", said)
+    assert continued == [("2 of 12", "2"), ("2 of 12", "12")]
+
+
+@pytest.mark.parametrize("change", [{"train__schedule": "step"}, {"train__hardest": 0.5}], ids=str)
+def test_more_epochs_start_anew_where_each_depends_on_how_many_there_are(
+    change: dict[str, Any], data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = afresh(data, train__epochs=3, **change)
+    afresh(data, train__epochs=2, **change)
+    assert trained(data, train__epochs=3, **change) == expected
+    said = capsys.readouterr().err
+    assert said.count("starting at epoch 1: by train.") == 1 and "continuing" not in said
+
+
+def test_best_epoch_is_kept_and_named_and_patience_ends_the_training(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, accuracy = trained(data, **PATIENT), data.with_name("accuracy.json")
+    evaluate.main(data.with_name("params.yaml"), data, data.parent / "out/model.pt", accuracy)
+    rows = found["history/plots/metrics/val/loss.tsv"].decode().splitlines()[1:]
+    losses = [float(row.split()[1]) for row in rows]
+    best = losses.index(min(losses)) + 1
+    assert 1 < best == len(losses) - 2 < 10
+    said = f"train.patience: val loss was lowest in epoch {best}; ended after epoch {best + 2}\n"
+    assert said in capsys.readouterr().err
+    last = trained(data, **UNSTEADY | {"train__epochs": best})
+    assert last["model.pt"] == found["model.pt"]
+    written = found["model.json"], accuracy.read_bytes(), last["model.json"]
+    assert [json.loads(each).get("epoch") for each in written] == [best, best, None]

@@ -21,7 +21,7 @@ OTHERS = _flat("""
 model: {name: vgg, n_chans1: 8, n_blocks: 2, dropout: 0.1, shared_blocks: true, kernel_size: 5}
 train: {epochs: 3, lr: 0.5, optimizer: adam, momentum: 0.8, nesterov: true, schedule: cosine,
         batch_size: 7, hardest: 0.5, class_weights: balanced, seed: 4, threads: 5,
-        precision: bfloat16}
+        precision: bfloat16, start: given, patience: 2, keep: best}
 regularization: {l2: 0.1, weight_decay: 0.2, label_smoothing: 0.3}
 augment: {flip: true, crop: 2}
 """)

@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 from tests.unit.settings import settings
 
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_bytes())
+NO_NAMES = ("", "..", "/etc", ".x", "-rf", "two words", "a\n", "$(id)", "a;b", "a\\b")
 KEYS = [(group, key) for group, values in DEFAULTS.items() for key in values]
 
 
@@ -57,6 +58,11 @@ def test_value_is_read_as_dvc_reads_it(tmp_path: Path) -> None:
         ({"data__fold": 1}, "needs a data.holdout above 0, such as 0.2"),
         ({"data__fold": 3, "data__holdout": 0.3}, "a data.holdout of 0.3 has folds 0 to 2"),
         ({"data__classes": ["bird", "bird"]}, "a class is named twice"),
+        (
+            {"train__keep": "best"},
+            "needs a data.holdout above 0, such as 0.2: else val is what you",
+        ),
+        *(({"train__start": name}, "must be none or a name in weights/") for name in NO_NAMES),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -66,6 +72,11 @@ def test_wrong_value_is_named_with_what_is_allowed(changes: dict[str, Any], mess
     start, _, rest = said.partition(repr(value))
     assert start == name.replace("__", ".") + ": "
     assert rest.lstrip(": ").startswith(message)
+
+
+@pytest.mark.parametrize("name", ["none", "v1.2_b-3", "Vögel", "Vo\u0308gel", "鳥", "पक्षी"])
+def test_name_of_given_weights_may_be_in_any_script(name: str) -> None:
+    assert settings(train__start=name).train.start == name
 
 
 def test_wrong_class_and_the_number_of_other_faults_are_named() -> None:

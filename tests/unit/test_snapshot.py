@@ -29,7 +29,7 @@ def key(*inputs: Path, device: torch.device = CPU, **changes: Any) -> str:
 @pytest.mark.parametrize("setting", OTHERS)
 def test_key_changes_with_a_setting_that_the_training_uses(setting: str) -> None:
     network = "net1" if setting == "model__dropout" else "netresdeep"
-    usual: dict[str, Any] = {"model__name": network, "train__momentum": 0.9}
+    usual: dict[str, Any] = {"model__name": network, "train__momentum": 0.9, "data__holdout": 0.2}
     assert key(**usual | {setting: OTHERS[setting]}) != key(**usual)
 
 

@@ -69,8 +69,8 @@ def test_own_zoo_is_valid_and_each_of_its_runs_has_a_name_of_its_own_and_no_gpu(
 
 
 NO_DATA = "data: a variant can't change the data"
-OWN = "the whole file: own_seeds.runs"
-NOT_COMPARED = "the whole file: asked_about_others: 'cats-4': unknown run;"
+OWN = "own_seeds.runs"
+NOT_COMPARED = "asked_about_others: 'cats-4': unknown run;"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ NOT_COMPARED = "the whole file: asked_about_others: 'cats-4': unknown run;"
         ),
         ({"quick": {"variants": {"mine": {"data": {"source": "auto"}}}}}, f"mine: {NO_DATA}"),
         ({"common": {"data": {"holdout": 0.1}}}, f"base: {NO_DATA}"),
-        ({"slow": {"variants": {"base": {}}}}, "the whole file: there are two variants named 'ba"),
+        ({"slow": {"variants": {"base": {}}}}, "there are two variants named 'ba"),
         ({"slow": {"seeds": [-1]}}, "slow.seeds.0: -1 is not allowed; input should"),
         ({"asked": ["base-3"]}, NOT_COMPARED.replace("cats-4", "base-3")),
         ({"asked": ["cats-4"]}, NOT_COMPARED),
@@ -91,7 +91,7 @@ NOT_COMPARED = "the whole file: asked_about_others: 'cats-4': unknown run;"
         ({"own_seeds": {"runs": ["deep-3"]}}, f"{OWN}: 'deep-3': '3' is not a new seed"),
         (
             {"trials": {"seeds": [1, 6]}},
-            "the whole file: trials.seeds: 6: with a holdout of 0.2, seeds are 1 to 5",
+            "trials.seeds: 6: with a holdout of 0.2, seeds are 1 to 5",
         ),
     ],
 )

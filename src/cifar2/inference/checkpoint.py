@@ -35,6 +35,7 @@ class Description(NamedTuple):
     config: dict[str, Any]  # what `models.get_model` was given, beside the number of classes
     classes: list[str]  # what the logits stand for, in their order
     source: str  # the data that it was trained on: "cifar10", "synthetic", or another name
+    epoch: int | None = None  # that the weights are of, where they are not those of the last one
 
 
 def save(network: nn.Module, description: Description, path: Path) -> None:
@@ -52,6 +53,8 @@ def save(network: nn.Module, description: Description, path: Path) -> None:
         "dataset": description.source,
         "normalization": {"mean": dataset.MEAN, "std": dataset.STD},
     }
+    if description.epoch is not None:
+        content["epoch"] = description.epoch
     files.write(path.with_suffix(".json"), (json.dumps(content, indent=2) + "\n").encode())
     files.write(path, buffer.getvalue())
 
@@ -81,8 +84,9 @@ def load(path: Path | str, description: Description | None = None) -> tuple[nn.M
             name, config = content["model"], content["config"]
             for key in UNWRITTEN.keys() & set(models.config_keys(name)):
                 config.setdefault(key, UNWRITTEN[key])
-            description = Description(name, config, content["classes"], content["dataset"])
-        name, config, classes, _ = description
+            classes, source = content["classes"], content["dataset"]
+            description = Description(name, config, classes, source, content.get("epoch"))
+        name, config, classes, *_ = description
         network = models.get_model(name, len(classes), **config)
         for key in ("state_dict", "model_state_dict", "model"):
             state = state.get(key, state)
@@ -98,3 +102,29 @@ def load(path: Path | str, description: Description | None = None) -> tuple[nn.M
         reason = textwrap.shorten(str(error) or type(error).__name__, 300, placeholder=" …")
         raise FileError(path, f"not a trained network ({reason})") from error
     return network.eval(), description
+
+
+def take_over(path: Path, network: nn.Module, wanted: Description) -> str:
+    """Load the weights in a file into `network`, on the CPU; return which, in words.
+
+    If their classes are not those of `wanted`, in the same order, the layer with an output for each
+    class keeps its own weights.
+
+    Raises:
+        FileError: as `load`, or if they are of another architecture, or of other shapes.
+    """
+    source, given = load(path)
+    if given.name != wanted.name:
+        raise FileError(path, f"a network {given.name!r}, but model.name is {wanted.name!r}")
+    own, taken, new = network.state_dict(), source.state_dict(), []  # `own`: its very memory
+    if given.classes != wanted.classes:
+        larger = models.get_model(wanted.name, len(wanted.classes) + 1, **wanted.config)
+        new = [key for key, value in larger.state_dict().items() if value.shape != own[key].shape]
+    taken |= {key: own[key] for key in new}
+    if {k: v.shape for k, v in taken.items()} != {k: v.shape for k, v in own.items()}:
+        raise FileError(path, f"other shapes: its settings are {given.config}, not {wanted.config}")
+    network.load_state_dict(taken)
+    if not all(own[key].equal(value) for key, value in taken.items()):
+        raise FileError(path, "its blocks do not share their weights, as those here do")
+    layers = [dict.fromkeys(k.partition(".")[0] for k in taken if (k in new) == n) for n in (0, 1)]
+    return f"taken over: {', '.join(layers[0])}; new: {', '.join(layers[1]) or 'none'}"

@@ -45,6 +45,7 @@ class Accuracy(BaseModel):
 
     dataset: str  # "cifar10", "synthetic", or another name
     model: str
+    epoch: int | None = None  # that the weights are of, with `train.keep: best`
     train: Scores
     val: ClassScores
     # Where val was set apart from the train images (`data.holdout`): on the images that are val

@@ -16,8 +16,9 @@ from torch import nn
 from cifar2.errors import FileError, MissingFile
 from cifar2.inference import checkpoint
 from cifar2.inference.checkpoint import Description
+from cifar2.models import list_models
 from tests.conftest import ROOT
-from tests.unit.settings import build
+from tests.unit.settings import build, settings
 
 NET = Description("net", {"kernel_size": 3}, ["a", "b"], "cifar10")
 
@@ -174,3 +175,50 @@ def test_file_of_another_kind_is_named_in_one_line_and_no_code_in_it_is_run(
         checkpoint.load(path)
     assert str(caught.value).isprintable()
     assert os.listdir(tmp_path) == ["x.pt"]
+
+
+# Taking weights over
+
+
+def other(name: str, classes: list[str], **config: Any) -> tuple[nn.Module, Description]:
+    config = settings(model__name=name).model.config() | config
+    return build(name, len(classes), **config), Description(name, config, classes, "cifar10")
+
+
+@pytest.mark.parametrize("classes", [["a", "b"], ["b", "a"], ["a", "b", "c"]], ids=str)
+@pytest.mark.parametrize("name", list_models())
+def test_all_layers_are_taken_over_but_the_last_where_the_classes_differ(
+    name: str, classes: list[str], tmp_path: Path
+) -> None:
+    (source, given), (network, wanted) = other(name, ["a", "b"]), other(name, classes)
+    checkpoint.save(source, given, tmp_path / "model.pt")
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    *layers, last = dict.fromkeys(key.partition(".")[0] for key in before)
+    said = checkpoint.take_over(tmp_path / "model.pt", network, wanted)
+    new = last if classes != ["a", "b"] else "none"
+    assert said == f"taken over: {', '.join(layers + [last] * (new != last))}; new: {new}"
+    for key, value in network.state_dict().items():
+        expected = before if key.partition(".")[0] == new else source.state_dict()
+        assert value.equal(expected[key]), key
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "reason"),
+    [
+        ({"name": "netwidth"}, {"name": "net"}, "a network 'netwidth', but model.name is 'net'"),
+        ({"name": "netres", "n_chans1": 4}, {"name": "netres"}, "other shapes: its settings are {"),
+        ({"name": "netresdeep", "n_blocks": 2}, {"name": "netresdeep"}, "other shapes: its sett"),
+        (
+            {"name": "netresdeep"},
+            {"name": "netresdeep", "shared_blocks": True},
+            "its blocks do not",
+        ),
+    ],
+    ids=str,
+)
+def test_weights_of_a_network_that_does_not_fit_are_not_taken_over(
+    given: dict[str, Any], wanted: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    checkpoint.save(*other(**given, classes=["a", "b"]), tmp_path / "model.pt")
+    with pytest.raises(FileError, match=re.escape(f"model.pt: {reason}")):
+        checkpoint.take_over(tmp_path / "model.pt", *other(**wanted, classes=["a", "b"]))
