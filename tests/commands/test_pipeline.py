@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from tests.commands.conftest import metrics, stages_run
-from tests.conftest import ROOT, STAGES, run
+from tests.conftest import ROOT, STAGES, edit, run
 from tests.stages.source import PLUMBING_FILES
 
 
@@ -82,6 +82,20 @@ def test_comment_in_the_code_outdates_only_the_stages_that_use_it(tidy: Path) ->
     assert outdated(tidy) == ["plot"]
     comment(tidy / "src/cifar2/models/net.py")
     assert outdated(tidy) == ["train", "evaluate", "plot"]
+
+
+@pytest.mark.slow
+def test_other_given_weights_outdate_the_training_alone(tidy: Path) -> None:
+    mine = shutil.copytree(tidy / "models", tidy / "weights/mine")
+    edit(tidy / "params.yaml", "start: none ", "start: mine ")
+    said = run("dvc", "repro", cwd=tidy)
+    assert stages_run(said)[:2] == ["settings", "train"]
+    assert "weights/mine/model.pt: taken over: conv1, conv2, fc1, fc2; new: none" in said
+    assert outdated(tidy) == []
+    edit(mine / "model.json", '"airplane"', '"kite"')
+    assert outdated(tidy) == ["train"]
+    assert "; new: fc2\n" in run("dvc", "repro", cwd=tidy)
+    shutil.rmtree(mine)
 
 
 def test_stage_whose_outputs_stay_the_same_runs_no_later_one(tidy: Path) -> None:

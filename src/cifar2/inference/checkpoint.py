@@ -46,7 +46,7 @@ def save(network: nn.Module, description: Description, path: Path) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     config = {k: v for k, v in description.config.items() if UNWRITTEN.get(k) != v}
-    content = {
+    content: dict[str, object] = {
         "model": description.name,
         "config": config,
         "classes": description.classes,
