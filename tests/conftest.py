@@ -139,9 +139,10 @@ def copy_project(to: Path) -> Path:
         with contextlib.suppress(FileNotFoundError):  # deleted, or removed by a stage that runs
             shutil.copy(ROOT / name, to / name)
     drawing = to / "src" / "cifar2" / "data" / "synthetic.py"
-    edit(drawing, "VAL_PER_CLASS = 5_000, 1_000", "VAL_PER_CLASS = 100, 50")
-    edit(to / "params.yaml", "epochs: 100", "epochs: 1")
-    edit(to / "params.yaml", "source: auto", "source: synthetic")
+    if "source: synthetic" not in (to / "params.yaml").read_text():  # else it copies such a copy
+        edit(drawing, "VAL_PER_CLASS = 5_000, 1_000", "VAL_PER_CLASS = 100, 50")
+        edit(to / "params.yaml", "epochs: 100", "epochs: 1")
+        edit(to / "params.yaml", "source: auto", "source: synthetic")
     run("git", "init", "--quiet", "--initial-branch=main", cwd=to)
     run("git", "add", "--all", cwd=to)
     run("git", "commit", "--quiet", "--message=copy", cwd=to)
