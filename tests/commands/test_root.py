@@ -1,6 +1,7 @@
 """At the root, commands neither read nor show the zoo, which is a DVC project of its own."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def test_commands_show_the_main_pipeline_and_not_the_zoo(tidy: Path) -> None:
     edit(tidy / "zoo" / "params.yaml", "threads: 1", "threads: 2")
     for command, shown in COMMANDS.items():
         said = run("dvc", *command.split(), cwd=tidy)
-        assert shown in said and "zoo" not in said, command
+        # A name that DVC gives to an experiment, such as dowie-zoon, may hold the letters too.
+        assert shown in said and not re.search(r"\bzoo\b", said), command
     run("dvc", "plots", "show", "--out", "dvc_plots", cwd=tidy)
     page = (tidy / "dvc_plots/index.html").read_text().partition("<main>")[2]
     assert "mistakes.png" in page and "zoo" not in page
