@@ -20,8 +20,8 @@ try:
     from torch import Tensor, nn
 
     from cifar2 import models, params
-    from cifar2.data import dataset, synthetic
-    from cifar2.deployment import pictures, prediction, sheet
+    from cifar2.data import dataset, pictures, synthetic
+    from cifar2.deployment import prediction, sheet
     from cifar2.inference import checkpoint, device, evaluation
     from cifar2.report import experiments, plotting
     from cifar2.training import loop

@@ -66,5 +66,6 @@ def main(
     draw(accuracy_plot, "accuracy", "accuracy")
     files.write(mistakes_plot, plotting.mistakes(answers, val.images.numpy(), subject))
     files.write(surest_plot, plotting.surest(surest_answers, whole.images.numpy(), subject))
-    text = cards.card(run, [scores], [run.train.seed], about_others)
+    own = None if val.normalization == dataset.CIFAR10 else val.normalization
+    text = cards.card(run, [scores], [run.train.seed], about_others, own)
     files.write(card, text.encode())

@@ -44,7 +44,8 @@ def main(settings: Path, zoo: Path, pipeline: Path, runs: Path) -> None:
             write(part / f"{name}.yaml", needed)
         for name, run in variants.runs(content, defaults, str(zoo)):
             to_train = params.of_training(run)
-            data = run.data.model_copy(update={"source": to_train.data.source})
+            not_read = {"source": to_train.data.source, "fit": to_train.data.fit}
+            data = run.data.model_copy(update=not_read)
             # Without a holdout there are no test images.
             test = run.evaluation.test or not run.data.holdout
             evaluation = run.evaluation.model_copy(update={"test": test})

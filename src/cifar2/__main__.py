@@ -109,6 +109,8 @@ def _load(path: Path, architecture: str | None) -> tuple[nn.Module, Description]
         if not SETTINGS.exists():
             raise UserError(f"--architecture: {SETTINGS}, which has its options, is not here")
         run = params.load(SETTINGS)
+        if run.data.classes == "all":
+            raise UserError(f"--architecture: data.classes of {SETTINGS} must be a list, not all")
         config = run.model.model_copy(update={"name": architecture}).config()
         description = Description(architecture, config, list(run.data.classes), "unknown")
     try:
@@ -136,7 +138,7 @@ def _check_output(path: Path, ending: str, model: Path, inputs: Iterable[Path] =
 def _predict(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from cifar2.deployment import pictures
+    from cifar2.data import pictures
     from cifar2.deployment.prediction import predict
 
     found, errors = list[Path](), list[OSError | UserError]()

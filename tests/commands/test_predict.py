@@ -15,8 +15,7 @@ from PIL import Image
 
 from cifar2 import __main__ as cifar2_main
 from cifar2 import __version__, environment
-from cifar2.data import dataset
-from cifar2.deployment import pictures
+from cifar2.data import dataset, pictures
 from cifar2.report import results
 from tests.conftest import ROOT, contents, run
 

@@ -21,12 +21,12 @@ from cifar2.inference.checkpoint import Description
 class _WithPixels(nn.Module):
     """A network with all that surrounds it: pixels in, logits and probabilities out."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, normalization: dataset.Normalization) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.normalization = network, normalization
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.network(dataset.normalize(pixels))
+        logits = self.network(dataset.normalize(pixels, self.normalization))
         return logits, logits.softmax(dim=1)
 
 
@@ -54,7 +54,7 @@ def export(network: nn.Module, description: Description, path: Path) -> None:
         contextlib.redirect_stdout(io.StringIO()),  # its progress
     ):
         program = torch.onnx.export(
-            _WithPixels(network).eval(),
+            _WithPixels(network, description.normalization).eval(),
             (example,),
             dynamo=True,
             input_names=["pixels"],

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cifar2.data import dataset
-from cifar2.deployment.pictures import Fit, Picture, to_tensor
+from cifar2.data.pictures import Fit, Picture, to_tensor
 from cifar2.inference import evaluation
 from cifar2.inference.checkpoint import Description
 
@@ -51,7 +51,7 @@ def predict(
     device = next(network.parameters()).device
     left = iter(pictures)
     while batch := [to_tensor(picture, fit) for picture in islice(left, evaluation.BATCH_SIZE)]:
-        images = dataset.normalize(torch.stack(batch).to(device))
+        images = dataset.normalize(torch.stack(batch).to(device), description.normalization)
         logits = evaluation.compute_logits(network, images, mirror=mirror)
         for row in logits.softmax(dim=1).tolist():
             probabilities = dict(zip(description.classes, row, strict=True))

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from cifar2 import files, models
-from cifar2.data import dataset
+from cifar2.data.dataset import CIFAR10, Normalization, read_normalization
 from cifar2.errors import FileError, MissingFile
 
 # What a file is that PyTorch does not load, by its message, which advises to run the code in it.
@@ -35,6 +35,7 @@ class Description(NamedTuple):
     config: dict[str, Any]  # what `models.get_model` was given, beside the number of classes
     classes: list[str]  # what the logits stand for, in their order
     source: str  # the data that it was trained on: "cifar10", "synthetic", or another name
+    normalization: Normalization = CIFAR10  # of the images that it takes
     epoch: int | None = None  # that the weights are of, where they are not those of the last one
 
 
@@ -51,7 +52,7 @@ def save(network: nn.Module, description: Description, path: Path) -> None:
         "config": config,
         "classes": description.classes,
         "dataset": description.source,
-        "normalization": {"mean": dataset.MEAN, "std": dataset.STD},
+        "normalization": description.normalization._asdict(),
     }
     if description.epoch is not None:
         content["epoch"] = description.epoch
@@ -84,8 +85,8 @@ def load(path: Path | str, description: Description | None = None) -> tuple[nn.M
             name, config = content["model"], content["config"]
             for key in UNWRITTEN.keys() & set(models.config_keys(name)):
                 config.setdefault(key, UNWRITTEN[key])
-            classes, source = content["classes"], content["dataset"]
-            description = Description(name, config, classes, source, content.get("epoch"))
+            known = content["classes"], content["dataset"], read_normalization(content)
+            description = Description(name, config, *known, content.get("epoch"))
         name, config, classes, *_ = description
         network = models.get_model(name, len(classes), **config)
         for key in ("state_dict", "model_state_dict", "model"):

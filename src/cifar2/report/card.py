@@ -19,7 +19,11 @@ ABOUT = {"cifar10": "CIFAR-10", "synthetic": "a synthetic stand-in for CIFAR-10"
 
 
 def card(
-    run: Params, scores: Sequence[Accuracy], seeds: Sequence[int], others: Sequence[OtherClass]
+    run: Params,
+    scores: Sequence[Accuracy],
+    seeds: Sequence[int],
+    others: Sequence[OtherClass],
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
 ) -> str:
     """Return the card, in Markdown, of a network or of one setting with several seeds.
 
@@ -27,17 +31,22 @@ def card(
         run: the settings, but for the seed.
         scores: those of each seed.
         others: what a network says of each other class and of all, if there are any.
+        normalization: mean and deviation by channel, if they are not CIFAR-10's.
     """
     first = scores[0]
     classes = " or ".join(f"`{name}`" for name in first.classes)
     network = models.get_model(run.model.name, len(first.classes), **run.model.config())
     parameters = sum(parameter.numel() for parameter in network.parameters())
+    takes = ""
+    if normalization:
+        mean, std = normalization
+        takes = f" It takes red, green and blue from 0 to 1, minus {mean}, divided by {std}."
     parts = [
         f"---\n{yaml.safe_dump(_fields(run, scores), sort_keys=False)}---",
         f"# `{first.model}`: {classes}?",
         f"A network that says which of these classes a picture of 32×32 pixels shows. Its"
         f" architecture is `{first.model}`, of {parameters:,} parameters."
-        f" It was trained on {ABOUT.get(first.dataset, first.dataset)}.",
+        f" It was trained on {ABOUT.get(first.dataset, first.dataset)}." + takes,
         "## How good it is",
         _accuracies(scores),
         _explained(run, scores, seeds),

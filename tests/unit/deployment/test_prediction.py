@@ -12,7 +12,8 @@ from cifar2.inference import evaluation
 from cifar2.inference.checkpoint import Description
 from tests.unit.settings import build
 
-DESCRIPTION = Description("netdropout", {}, ["airplane", "bird", "cat"], "cifar10")
+OWN = dataset.Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+DESCRIPTION = Description("netdropout", {}, ["airplane", "bird", "cat"], "mine", OWN)
 
 
 @pytest.mark.parametrize("count", [0, 7, 201])
@@ -23,7 +24,8 @@ def test_answers_are_those_of_an_evaluation(count: int, mirror: bool) -> None:
     answers = list(predict(images, network, DESCRIPTION, mirror=mirror))
     assert len(answers) == count
     if count:
-        logits = evaluation.compute_logits(network, dataset.normalize(images), mirror=mirror)
+        normalized = dataset.normalize(images, OWN)
+        logits = evaluation.compute_logits(network, normalized, mirror=mirror)
         expected = logits.softmax(dim=1)
         assert [list(each.probabilities.values()) for each in answers] == expected.tolist()
         labels = [DESCRIPTION.classes[index] for index in logits.argmax(1)]

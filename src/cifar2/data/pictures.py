@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
-from torch import Tensor
 
 from cifar2.errors import FileError, MissingFile, UserError, first_line
 
-Picture = str | Path | BinaryIO | Image.Image | NDArray[np.uint8] | Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Picture: TypeAlias = "str | Path | BinaryIO | Image.Image | NDArray[np.uint8] | Tensor"
 Fit = Literal["crop", "pad", "stretch"]
 
 SIZE = 32
@@ -55,7 +57,9 @@ def to_tensor(picture: Picture, fit: Fit = "crop") -> Tensor:
         OSError: if it can't be read.
         ValueError: for an array or a tensor of another shape or type.
     """
-    if isinstance(picture, (np.ndarray, Tensor)):
+    import torch
+
+    if isinstance(picture, (np.ndarray, torch.Tensor)):
         picture = _from_array(picture)
     image = to_rgb(picture) if isinstance(picture, Image.Image) else read(picture)
     return torch.from_numpy(np.array(shrink(image, fit))).permute(2, 0, 1)
@@ -63,19 +67,34 @@ def to_tensor(picture: Picture, fit: Fit = "crop") -> Tensor:
 
 def read(file: str | Path | BinaryIO) -> Image.Image:
     """Return a file's picture as RGB, rotated as EXIF says; the errors are those of `to_tensor`."""
+    with pillow_warnings():
+        return read_in_thread(file)
+
+
+@contextlib.contextmanager
+def pillow_warnings() -> Iterator[None]:
+    """Silence Pillow's warnings, but for that of too many pixels, which becomes an error.
+
+    Python changes this for all threads at once.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what is odd in a file, and is read all the same
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def read_in_thread(file: str | Path | BinaryIO) -> Image.Image:
+    """Do what `read` does, in one of several threads within `pillow_warnings`."""
     name = str(file) if isinstance(file, (str, Path)) else getattr(file, "name", "the picture")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what is odd in a file, and is read all the same
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                # A large JPEG is decoded at a half, a quarter or an eighth of its size: faster.
-                image.draft(None, (8 * SIZE, 8 * SIZE))
-                image.load()
-                rotated: Image.Image = image
-                with contextlib.suppress(Exception):  # of many types, for damaged EXIF data
-                    rotated = ImageOps.exif_transpose(image)
-                return to_rgb(rotated)
+        with Image.open(file) as image:
+            # A large JPEG is decoded at a half, a quarter or an eighth of its size: faster.
+            image.draft(None, (8 * SIZE, 8 * SIZE))
+            image.load()
+            rotated: Image.Image = image
+            with contextlib.suppress(Exception):  # of many types, for damaged EXIF data
+                rotated = ImageOps.exif_transpose(image)
+            return to_rgb(rotated)
     except FileNotFoundError as error:
         raise MissingFile(name) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -147,7 +166,7 @@ def find(path: Path) -> tuple[list[Path], list[OSError | UserError]]:
 
 def _from_array(array: NDArray[np.uint8] | Tensor) -> Image.Image:
     kind, shape = str(array.dtype).removeprefix("torch."), tuple(array.shape)
-    if isinstance(array, Tensor):
+    if not isinstance(array, np.ndarray):
         fits = len(shape) == 3 and shape[0] == 3
         wanted = "a tensor must be uint8 [3, H, W]"
     else:
@@ -155,6 +174,6 @@ def _from_array(array: NDArray[np.uint8] | Tensor) -> Image.Image:
         wanted = "an array must be uint8 [H, W, 3] or [H, W]"
     if kind != "uint8" or not fits:
         raise ValueError(f"{wanted}, 0 to 255; this is {kind} {list(shape)}")
-    if isinstance(array, Tensor):
+    if not isinstance(array, np.ndarray):
         array = array.permute(1, 2, 0).cpu().numpy()
     return Image.fromarray(array)

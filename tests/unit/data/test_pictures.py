@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from cifar2.deployment import pictures
-from cifar2.deployment.pictures import Fit, to_tensor
+from cifar2.data import pictures
+from cifar2.data.pictures import Fit, to_tensor
 from cifar2.errors import FileError
 
 FITS: tuple[Fit, ...] = get_args(Fit)
