@@ -71,7 +71,7 @@ def main(
     known, mirror = description.classes, run.evaluation.mirror
 
     def answers(images: Tensor) -> Tensor:
-        normalized = dataset.normalize(images.to(place), description.normalization)
+        normalized = dataset.normalize(images.to(place), description.preparation)
         return evaluation.compute_logits(network, normalized, mirror=mirror).cpu()
 
     if accuracy or classes or predictions or calibration:

@@ -6,10 +6,11 @@ from pathlib import Path
 import _stage
 
 from cifar2 import files, params
-from cifar2.data import folder
+from cifar2.data import folder, pictures
 from cifar2.errors import FileError, UserError
 from cifar2.inference import device
 
+PER_CLASS = 6000  # images of each class, in CIFAR-10
 HELP = {
     "settings": "the settings file, params.yaml",
     "checked": "the file to write if the settings are valid",
@@ -51,13 +52,15 @@ def _check_weights(folder: Path, model: str) -> None:
 def _check_data(data: params.Data, sources: Path) -> None:
     """Check what can be checked without reading a picture."""
     if data.source in params.BUILT_IN:
-        params.chosen_classes(data.classes, list(params.CIFAR10), "cifar10")
+        names = params.chosen_classes(data.classes, list(params.CIFAR10), "cifar10")
+        pictures.check_memory(len(names) * PER_CLASS, data.size)
         return
     root = Path("sources") / data.source
     if not (sources / data.source).exists() and _stage.scratch(root).exists():
         raise UserError(f"data.source: `dvc add '{root}'` first, since this is a copy")
     found = folder.find(sources, data.source, data.holdout)
     params.chosen_classes(data.classes, found.classes, data.source)
+    pictures.check_memory(sum(map(len, found.parts.values())), data.size)
 
 
 def _networks_not_in_git() -> str:

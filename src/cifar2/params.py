@@ -79,6 +79,8 @@ Int = Annotated[int, Field(strict=True)]
 Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Str = Annotated[str, Field(strict=True)]
 Bool = Annotated[bool, Field(strict=True)]
+Size = Literal[32, 64, 96, 128]  # pixels
+Fit = Literal["crop", "pad", "stretch"]
 Classes = Annotated[list[str] | Literal["all"], PlainValidator(_all_or_names)]
 
 
@@ -89,7 +91,8 @@ class Group(BaseModel, extra="forbid", frozen=True, protected_namespaces=()):
 class Data(Group):
     classes: Annotated[Classes, Unused(["airplane", "bird"])]
     source: Annotated[Str, AfterValidator(_folder_name), Unused("auto")]
-    fit: Annotated[Literal["crop", "pad", "stretch"], Unused("crop")]
+    size: Annotated[Size, Unused(32)]
+    fit: Annotated[Fit, Unused("crop")]
     holdout: Annotated[Float, Field(ge=0, le=0.5), Unused(0.0)]
     fold: Annotated[Int, Field(ge=0), Unused(0)]
 

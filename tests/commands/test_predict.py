@@ -123,9 +123,9 @@ def test_stop_keeps_the_answers(
     cifar2: Command, bird: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table has them while the command runs."""
-    image, table = pictures.read(bird), tmp_path / "answers.csv"
+    image, table = pictures.read(bird, 32), tmp_path / "answers.csv"
 
-    def picture_or_stop(path: Path) -> Image.Image:
+    def picture_or_stop(path: Path, size: int) -> Image.Image:
         if path.name == "last.png":
             assert len(read(table)) == 100
             raise KeyboardInterrupt

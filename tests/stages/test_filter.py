@@ -1,5 +1,6 @@
 """Which images `filter` keeps."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifar2.data import cifar10, dataset, download, synthetic
+from cifar2.data import cifar10, dataset, download, pictures, synthetic
 from cifar2.errors import UserError
 from tests.conftest import write
 
@@ -56,6 +57,24 @@ def test_holdout_makes_val_of_train_images_and_test_of_the_val_images(
     assert [rest.images.tolist(), val.images.tolist()] == [x.images.tolist() for x in expected]
 
 
+def test_larger_images_are_those_of_predict_and_facts_count_them(raw: Path, tmp_path: Path) -> None:
+    settings = write(tmp_path / "params.yaml", data__size=64)
+    paths = [tmp_path / name for name in ("data", "val.pt", "sources", "data.json")]
+    filter_stage.main(settings, raw, *paths)
+    images, _ = synthetic.read(raw / synthetic.FILE, "val")
+    val = dataset.load(tmp_path / "data/val.pt")
+    image = Image.fromarray(images[1].transpose(1, 2, 0))
+    assert val.images[1].equal(pictures.to_tensor(image, size=64))
+    assert len(dataset.load(tmp_path / "val.pt").images) == 4
+    facts = json.loads((tmp_path / "data.json").read_text())
+    assert facts == {
+        "dataset": "synthetic",
+        "train": {"images": {"airplane": 3, "bird": 3}, "grey": 0, "copies": 0},
+        "val": {"images": {"airplane": 2, "bird": 2}, "grey": 0, "copies": 0, "in_train": 0},
+        "shorter_side": {"least": 32, "median": 32, "most": 32},
+    }
+
+
 def test_folder_s_holdout_goes_by_content_and_its_train_pictures_normalize(tmp_path: Path) -> None:
     """So copies are in one part, and a new picture moves no other."""
     images, _ = synthetic.draw(20, seed=3)
@@ -85,10 +104,13 @@ def test_folder_s_holdout_goes_by_content_and_its_train_pictures_normalize(tmp_p
     train, val, _ = kept()
     assert {*train} == {*parts[0][0]} and {*val} == {*parts[0][1]}
 
+    assert list(map(len, kept(data__size=64, data__fit="pad"))) == [len(train), len(val), len(val)]
+    assert dataset.load(tmp_path / "own/val.pt").preparation[2:] == (64, "pad")
+
     kept(data__classes=["c", "a"])
     saved = dataset.load(tmp_path / "own/train.pt")
     assert saved[2:4] == (["c", "a"], "my birds")
-    pixels = dataset.normalize(saved.images, saved.normalization)
+    pixels = dataset.normalize(saved.images, saved.preparation)
     assert (
         pixels.mean((0, 2, 3)).abs().max() < 1e-3 and (pixels.std((0, 2, 3)) - 1).abs().max() < 1e-3
     )

@@ -2,7 +2,9 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from cifar2.errors import UserError
@@ -93,3 +95,17 @@ def test_source_and_classes_are_looked_up(
     with pytest.raises(UserError) as caught:
         main("settings", tmp_path)
     assert said in str(caught.value) and not (tmp_path / "data").exists()
+
+
+def test_pictures_that_do_not_fit_into_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = SimpleNamespace(available=3 * 64**2 * 12_000 * 6)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    write(tmp_path / "params.yaml", data__size=96)
+    with pytest.raises(UserError) as caught:
+        main("settings", tmp_path)
+    assert str(caught.value) == (
+        "data.size: 12,000 pictures of 96×96 pixels need 1.9 GiB of memory, and 0.8 GiB are free;"
+        " 64 would fit"
+    )

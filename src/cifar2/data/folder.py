@@ -6,24 +6,26 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from functools import partial
+from hashlib import sha256
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
 from cifar2.data import pictures
 from cifar2.errors import UserError, printable
-from cifar2.params import BUILT_IN, did_you_mean
+from cifar2.params import BUILT_IN, Fit, did_you_mean
 
 PARTS = ("train", "val", "test")
 OTHER_PARTS = {"val", "test", "valid", "validation", "testing"}  # beside train, here or elsewhere
 NAMED = 5  # of several faults of a kind, so many are named
 
 
-Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
+Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]  # [N, 3, size, size]; [N]
 
 
 class Folder(NamedTuple):
@@ -105,25 +107,40 @@ def _check(root: Path, found: dict[str, dict[str, list[tuple[str, Path]]]]) -> N
         raise _fault(root, f"two or more classes are needed, each a folder; here: {_some(every)}")
 
 
-def read(folder: Folder, fit: pictures.Fit) -> dict[str, Labelled]:
-    """Read all pictures as `cifar2 predict` does; return the parts: images, uint8 [N, 3, 32, 32],
-    and labels, int64 [N].
+class Content(NamedTuple):
+    """The pictures of a folder, as they were read.
+
+    parts: the images and the labels of each part.
+    numbers: from 0 to 1, for each picture of "train". They depend on its pixels alone, at 32×32, so
+        that copies have the same; not on `data.size` and `data.fit`.
+    sides: the shorter side of every picture, in pixels.
+    """
+
+    parts: dict[str, Labelled]
+    numbers: NDArray[np.float64]
+    sides: list[int]
+
+
+def read(folder: Folder, fit: Fit, size: int) -> Content:
+    """Read all pictures as `cifar2 predict` does.
 
     Raises:
         UserError: if any can't be read; it says how many, and names the first.
     """
     files = [file for found in folder.parts.values() for _, file in found]
-    images = np.empty((len(files), pictures.SIZE, pictures.SIZE, 3), np.uint8)
-    errors: list[str] = []
+    images = np.empty((len(files), size, size, 3), np.uint8)
+    errors, numbers, sides = list[str](), list[float](), list[int]()
     # Threads, because Pillow lets others compute while it decodes.
     with pictures.pillow_warnings(), ThreadPool(os.cpu_count()) as pool:
-        done = pool.imap(partial(_read, fit=fit), files, chunksize=16)
+        done = pool.imap(partial(_read, fit=fit, size=size), files, chunksize=16)
         # disable=None: a bar on a terminal only
         for index, seen in enumerate(tqdm(done, total=len(files), unit="picture", disable=None)):
             if isinstance(seen, str):
                 errors.append(seen.replace(f"{folder.root}{os.sep}", ""))
             else:
-                images[index] = seen
+                images[index], number, side = seen
+                numbers.append(number)
+                sides.append(side)
     if errors:
         count = f"{len(errors):,} of {len(files):,} pictures can't be read"
         raise _fault(folder.root, f"{count}: {_some(errors)}")
@@ -131,15 +148,26 @@ def read(folder: Folder, fit: pictures.Fit) -> dict[str, Labelled]:
     for part, found in folder.parts.items():
         own, images = images[: len(found)], images[len(found) :]
         parts[part] = own.transpose(0, 3, 1, 2), np.array([n for n, _ in found], np.int64)
-    return parts
+    return Content(parts, np.array(numbers[: len(folder.parts["train"])]), sides)
 
 
-def _read(file: Path, fit: pictures.Fit) -> NDArray[np.uint8] | str:
-    """Return a picture's pixels, [32, 32, 3], or why it can't be read."""
+def _read(file: Path, fit: Fit, size: int) -> tuple[NDArray[np.uint8], float, int] | str:
+    """Return what `Content` has of a picture, its pixels [size, size, 3]; or why it can't be read.
+
+    The number is the beginning of a SHA-256.
+    """
     try:
-        return np.array(pictures.shrink(pictures.read_in_thread(file), fit))
+        pixels = _pixels(file, fit, size)
+        usual = pixels if (size, fit) == (32, "crop") else _pixels(file, "crop", 32)
+        number = int.from_bytes(sha256(usual.tobytes()).digest()[:6]) / 2**48
+        with Image.open(file) as image:
+            return pixels, number, min(image.size)
     except (UserError, OSError) as error:
         return f"{file}: {error.strerror}" if isinstance(error, OSError) else str(error)
+
+
+def _pixels(file: Path, fit: Fit, size: int) -> NDArray[np.uint8]:
+    return np.array(pictures.resize(pictures.read_in_thread(file, size), fit, size))
 
 
 def _folders(place: Path) -> list[str]:

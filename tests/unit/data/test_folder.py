@@ -29,8 +29,9 @@ def test_pictures_are_in_the_order_of_their_names_whatever_their_class(tmp_path:
     assert found.classes == ["Möwe", "train"]
     below = [(label, file.name) for label, file in found.parts["train"]]
     assert below == [(1, "1.jpg"), (0, "2.png"), (1, "3.png"), (0, "0.webp")]
-    images, labels = folder.read(found, "stretch")["train"]
-    assert images.shape == (4, 3, 32, 32) and labels.tolist() == [1, 0, 1, 0]
+    parts, _, sides = folder.read(found, "stretch", 64)
+    images, labels = parts["train"]
+    assert images.shape == (4, 3, 64, 64) and labels.tolist() == [1, 0, 1, 0] and len(sides) == 4
 
 
 def test_train_val_and_test_have_the_classes_of_train_and_accents_may_be_apart(
@@ -86,7 +87,7 @@ def test_broken_pictures_are_counted_and_the_first_are_named(tmp_path: Path) -> 
     for name in names[1:8]:
         (tmp_path / "x" / name).write_bytes(b"none")
     with pytest.raises(UserError) as caught:
-        folder.read(folder.find(tmp_path, "x", 0.2), "crop")
+        folder.read(folder.find(tmp_path, "x", 0.2), "crop", 32)
     said = str(caught.value)
     assert said.startswith("sources/x: 7 of 18 pictures can't be read: a/1.png: not a picture that")
     assert "a/5.png" in said and "a/6.png" not in said and said.endswith(", … (7 in all)")

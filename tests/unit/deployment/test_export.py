@@ -21,7 +21,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra cifar2[
 from cifar2.deployment.export import export  # noqa: E402
 
 PROVIDER = "CPUExecutionProvider"
-OWN = dataset.Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+OWN = dataset.Preparation((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 DESCRIPTION = Description("net", {}, ["airplane", "bird"], "mine", OWN)
 
 

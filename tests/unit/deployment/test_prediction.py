@@ -12,7 +12,7 @@ from cifar2.inference import evaluation
 from cifar2.inference.checkpoint import Description
 from tests.unit.settings import build
 
-OWN = dataset.Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+OWN = dataset.Preparation((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 DESCRIPTION = Description("netdropout", {}, ["airplane", "bird", "cat"], "mine", OWN)
 
 

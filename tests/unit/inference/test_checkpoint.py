@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from cifar2.data.dataset import Normalization
+from cifar2.data.dataset import Preparation
 from cifar2.errors import FileError, MissingFile
 from cifar2.inference import checkpoint
 from cifar2.inference.checkpoint import Description
@@ -51,7 +51,7 @@ def described(**changes: object) -> bytes:
 )
 def test_network_comes_back_as_it_was(name: str, config: dict[str, Any], tmp_path: Path) -> None:
     network = build(name, 3, **config)
-    own = Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    own = Preparation((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     description = Description(name, config, ["a", "b", "c"], "mine", own)
     checkpoint.save(network, description, tmp_path / "model.pt")
     assert network.training
