@@ -67,8 +67,8 @@ def main(
 
     draw(loss_plot, "loss", "cross-entropy loss (nats)")
     draw(accuracy_plot, "accuracy", "accuracy")
-    title = f"{train.source}: train images, {len(train.images[0, 0])} pixels high and wide"
-    shown = plotting.samples(train.images.numpy(), train.labels.numpy(), train.classes, title)
+    seen = f"{data_set}: train images of {train.preparation.size}×{train.preparation.size} pixels"
+    shown = plotting.samples(train.images.numpy(), train.labels.numpy(), train.classes, seen)
     files.write(data_plot, shown)
     files.write(mistakes_plot, plotting.mistakes(answers, val.images.numpy(), subject))
     files.write(surest_plot, plotting.surest(surest_answers, whole.images.numpy(), subject))
