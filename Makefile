@@ -93,7 +93,8 @@ bench: setup  ## measure the speed beside the chapter's own loop (BENCH="--model
 	$(RUN) python -m bench $(BENCH)
 
 clean:  ## remove data, models, snapshots and scratch (not DVC's cache, nor the environment)
-	rm -rf data/raw data/cifar2 data/val.pt models/model.* plots/mistakes.png plots/surest.png
+	rm -rf data/raw data/cifar2 data/val.pt models/model.* plots/data.png plots/mistakes.png \
+		plots/surest.png
 	rm -rf dvc_plots .dvc/tmp/snapshots
 	rm -rf zoo/data zoo/models zoo/settings zoo/dvc_plots zoo/.dvc/tmp/snapshots zoo/.dvc/tmp/zoo
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache

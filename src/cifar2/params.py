@@ -272,7 +272,7 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
         case "missing":
             return f"{key}: missing"
         case "literal_error":
-            options = re.findall(r"'(\w+)'", error["ctx"]["expected"])
+            options = re.findall(r"\w+(?=[',]| or |$)", error["ctx"]["expected"])
             hint = did_you_mean(error["input"], options)
             return f"{key}: {value} is not allowed;{hint} allowed: {', '.join(options)}"
         case "string_pattern_mismatch" if path == "train.start":

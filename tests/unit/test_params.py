@@ -52,6 +52,7 @@ def test_value_is_read_as_dvc_reads_it(tmp_path: Path) -> None:
         ({"train__epochs": 0}, "is not allowed; input should be greater than or equal to 1"),
         ({"train__lr": "1e-2"}, "is not allowed; input should be a valid number"),
         ({"train__lr": float("nan")}, "is not allowed; input should be a finite number"),
+        ({"data__size": 48}, "is not allowed; allowed: 32, 64, 96, 128"),
         ({"train__optimizer": "adan"}, "is not allowed; did you mean 'adam'? allowed: sgd, adam, "),
         ({"train__nesterov": True}, "needs a train.momentum above 0"),
         ({"train__device": "gpu"}, "unknown device; devices: auto, cpu, cuda, cuda:N, mps"),

@@ -98,7 +98,8 @@ def set_apart(
         own = held[dataset.labels == label]
         if not 0 < own.sum() < len(own):
             count = f"{own.sum()} of the {len(own)} train images of {name!r}"
-            raise UserError(f"data.holdout: fold {fold} of {share:g} has {count}")
+            hint = "both parts need one; choose another share, or another fold"
+            raise UserError(f"data.holdout: fold {fold} of {share:g} has {count}; {hint}")
     left, apart = (
         dataset._replace(images=dataset.images[chosen], labels=dataset.labels[chosen])
         for chosen in (~held, held)
