@@ -74,19 +74,6 @@ def test_holdout_shows_val_and_test_and_a_fold_has_other_val_images(tidy: Path) 
     assert "data.fold: 5: a data.holdout of 0.2 has folds 0 to 4" in said
 
 
-@pytest.mark.parametrize("command", ["show", "diff HEAD"])
-def test_plots_page_has_curves_confusion_and_pictures(command: str, tidy: Path) -> None:
-    run("dvc", "plots", *command.split(), "--out", "dvc_plots", cwd=tidy)
-    page = (tidy / "dvc_plots" / "index.html").read_text().partition("<main>")[2]
-    confusion = "Confusion of the validation images"
-    for title in ("Loss", "Accuracy", confusion, "Accuracy by confidence"):
-        assert page.count(f'"text": "{title}"') == 1
-    assert "mistakes.png" in page
-    for picture in ("loss", "accuracy"):  # they show what the curves show
-        assert f"{picture}.png" not in page
-    assert run("git", "status", "--porcelain", "dvc_plots", cwd=tidy) == ""
-
-
 @pytest.mark.slow
 def test_queued_experiments_two_at_a_time_give_what_each_gives_alone(tidy: Path) -> None:
     for seed in (1, 2, 3):
