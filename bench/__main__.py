@@ -29,8 +29,6 @@ def main() -> None:
         train, val = loops.load(Path(folder) / "data/cifar2", "cpu")
     loops.beside_the_chapter(arguments.models, arguments.epochs, train, val)
     loops.beside_other_work(arguments.models, arguments.epochs)
-    if (ROOT / "zoo").exists():
-        loops.train_variants(arguments.models, train, val)
 
 
 def pipeline(folder: Path) -> None:
