@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pages import results
-from tests.conftest import ROOT, needs_zoo
+from tests.conftest import needs_zoo
 
 
 @pytest.fixture
@@ -29,17 +29,6 @@ def test_a_result_replaces_an_old_one_and_an_unknown_one_is_an_error() -> None:
     assert results.inserted(f"{start}0.1<!-- end -->").startswith(f"{start}0.97")
     with pytest.raises(KeyError, match="vall"):
         results.inserted("<!-- result: vall strong --><!-- end -->")
-
-
-def test_table_of_other_classes_may_be_empty_as_on_the_stand_in(root: Path) -> None:
-    accuracy = (ROOT / "metrics/accuracy.json").read_text()
-    (root / "metrics/accuracy.json").write_text(accuracy.replace("airplane", "cat"))
-    table = root / "metrics/neither.csv"
-    table.write_text("class,images,cat,bird,confidence,sure\n")
-    empty = results.RESULTS["others"]()
-    assert "| shown | called cat | called bird | mean probability | sure |" in empty
-    table.write_text(table.read_text() + "all,8,0.75,0.25,0.876,0.125\n")
-    assert results.RESULTS["others"]() == f"{empty}| all | 75.0% | 25.0% | 0.88 | 12.5% |\n"
 
 
 @needs_zoo
