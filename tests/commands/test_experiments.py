@@ -1,7 +1,5 @@
 """`dvc exp run` and the commands that compare and keep experiments."""
 
-import csv
-import json
 import os
 import re
 import shutil
@@ -18,7 +16,7 @@ from tests.commands.test_errors import go_back
 from tests.conftest import edit, environment, run, wait_for, wait_for_queue
 
 
-def test_another_model_is_compared_kept_and_left_by_the_usual_commands(tidy: Path) -> None:
+def test_another_model_is_kept_and_left_by_the_usual_commands(tidy: Path) -> None:
     said = experiment(tidy, "--name=deep", "model.name=netresdeep", "model.n_blocks=1")
     assert stages_run(said) == ["settings", "train", "evaluate", "plot"]
     assert "Ran experiment(s): deep" in said
@@ -32,21 +30,6 @@ def test_another_model_is_compared_kept_and_left_by_the_usual_commands(tidy: Pat
         "-  n_blocks: 10  # residual blocks of netresdeep",
         "+  n_blocks: 1  # residual blocks of netresdeep",
     ]
-    said = run("dvc", "params", "diff", cwd=tidy)
-    assert re.search(r"^params\.yaml +model\.n_blocks +10 +1$", said, re.MULTILINE)
-
-    said = run("dvc", "metrics", "diff", cwd=tidy)
-    before = json.loads(run("git", "show", "HEAD:metrics/accuracy.json", cwd=tidy))
-    for part in ("train", "val"):  # an accuracy may be the same by chance, and is left out then
-        old, new = (round(each[part]["loss"], 5) for each in (before, deep))
-        row = rf"^metrics/accuracy\.json +{part}\.loss +{old} +{new} +-?[\d.]+$"
-        assert re.search(row, said, re.MULTILINE), said
-
-    said = run("dvc", "exp", "show", "--only-changed", "--csv", cwd=tidy)
-    rows = {row["Experiment"] or row["rev"]: row for row in csv.DictReader(said.splitlines())}
-    assert (rows["main"]["model.name"], rows["deep"]["model.name"]) == ("net", "netresdeep")
-    assert float(rows["deep"]["val.loss"]) == pytest.approx(deep["val"]["loss"], abs=1e-5)
-
     run("git", "restore", "--staged", "--worktree", ".", cwd=tidy)
     run("dvc", "exp", "apply", "deep", cwd=tidy)
     assert metrics(tidy) == deep
