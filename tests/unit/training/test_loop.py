@@ -125,19 +125,6 @@ def test_bfloat16_is_near_float32_and_not_the_same() -> None:
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
-@pytest.mark.parametrize("name", ["netdropout", "airbench"])
-def test_val_values_are_of_the_network_in_evaluation_mode_at_the_end(name: str) -> None:
-    """Where the network averages over rotations, they are of the images as they are."""
-    images, labels = some_images()
-    model = build(name, n_chans1=2)
-    epoch = fit(model, (images, labels), train__epochs=2)[-1]
-    assert not model.training
-    logits = evaluation.compute_logits(model, images, mirror=False, upright=True)
-    assert epoch.val_loss == evaluation.loss(logits, labels)
-    assert epoch.val_accuracy == evaluation.accuracy(logits, labels)
-    assert (epoch.val_loss != evaluation.loss(model(images), labels)) == (name == "airbench")
-
-
 # The chapter's loop
 
 
