@@ -10,7 +10,7 @@ import torch
 from torchvision.datasets import CIFAR10
 
 from cifar2.data import cifar10, dataset, download
-from cifar2.errors import FileError
+from cifar2.errors import FileError, MissingFile
 
 CIFAR10_URL = os.environ.get("CIFAR10_URL")
 needs_cifar10 = pytest.mark.skipif(not CIFAR10_URL, reason="CIFAR10_URL is not set")
@@ -41,7 +41,9 @@ class MakesAFolder:
 
 
 @each_half
-def test_other_files_are_never_unpickled(train: bool, tmp_path: Path) -> None:
+def test_other_files_are_never_unpickled_and_a_missing_one_is_named(
+    train: bool, tmp_path: Path
+) -> None:
     (tmp_path / cifar10.FOLDER).mkdir()
     for name in cifar10.MD5:
         hostile = pickle.dumps(MakesAFolder(tmp_path / "was unpickled"))
@@ -49,6 +51,9 @@ def test_other_files_are_never_unpickled(train: bool, tmp_path: Path) -> None:
     with pytest.raises(FileError, match=f"{cifar10.FOLDER}/data_batch_1: not the official file$"):
         cifar10.read(tmp_path, train)
     assert not (tmp_path / "was unpickled").exists()
+    (tmp_path / cifar10.FOLDER / "data_batch_1").unlink()
+    with pytest.raises(MissingFile, match=f"{cifar10.FOLDER}/data_batch_1: no such file$"):
+        cifar10.read(tmp_path, train)
 
 
 @needs_cifar10
