@@ -20,8 +20,8 @@ try:
     from torch import Tensor, nn
 
     from cifar2 import models, params
-    from cifar2.data import dataset, synthetic
-    from cifar2.deployment import pictures, prediction, sheet
+    from cifar2.data import dataset, pictures, synthetic
+    from cifar2.deployment import prediction, sheet
     from cifar2.inference import checkpoint, device, evaluation
     from cifar2.report import experiments, plotting
     from cifar2.training import loop
@@ -148,7 +148,7 @@ print(experiments.table(dvc.api.exp_show(), images="data/cifar2"))
 # relative path starts at the project's folder.
 # %%
 asked = [Image.fromarray(each.transpose(1, 2, 0)) for each in synthetic.draw(1, seed=8)[0]]
-seen = [(each, pictures.shrink(each, "crop")) for each in asked]
+seen = [(each, pictures.resize(each, "crop", 32)) for each in asked]
 answers = list(prediction.predict(asked, trained, description))
 show(sheet.contact_sheet(["first", "second"], seen, answers))
 # %% [markdown]

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 def main(settings: Path, raw: Path) -> None:
     source = params.load(settings).data.source
+    if source not in params.BUILT_IN:  # a folder of pictures
+        with files.folder(raw) as part:
+            return files.write(part / "nothing", b"The pictures are in sources/.\n")
     if source == "synthetic":
         _draw(raw)
         return

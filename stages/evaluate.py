@@ -71,7 +71,7 @@ def main(
     known, mirror = description.classes, run.evaluation.mirror
 
     def answers(images: Tensor) -> Tensor:
-        normalized = dataset.normalize(images.to(place))
+        normalized = dataset.normalize(images.to(place), description.preparation)
         return evaluation.compute_logits(network, normalized, mirror=mirror).cpu()
 
     if accuracy or classes or predictions or calibration:
@@ -80,7 +80,7 @@ def main(
             parts.append("test")
         measured = {}
         for part in parts:
-            images, labels, names, _ = dataset.load(data / f"{part}.pt")
+            images, labels, names, *_ = dataset.load(data / f"{part}.pt")
             if names != known:
                 raise FileError(model, f"trained on {known}, but {data} holds {names}")
             measured[part] = answers(images), labels

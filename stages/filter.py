@@ -1,58 +1,104 @@
-"""Keep the chosen classes of CIFAR-10, or of the stand-in, as tensors.
+"""Keep the chosen classes as tensors: of CIFAR-10, of the stand-in, or of a folder of pictures.
 
 Val is CIFAR-10's test images. With `data.holdout`, val is a share of the train images instead, and
 CIFAR-10's test images are test. The test images of all classes are kept, to ask the
-network about those that it does not know.
+network about those that it does not know. A folder's val pictures stand for CIFAR-10's test images;
+where it has none, val is the share, and nothing is test.
 """
 
 from __future__ import annotations
 
+import json
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar2 import files, params
-from cifar2.data import cifar10, synthetic
-from cifar2.errors import MissingFile
+from cifar2.data import cifar10, folder, pictures, synthetic
+from cifar2.errors import MissingFile, UserError
 
 if TYPE_CHECKING:
     from cifar2.data.dataset import Dataset
-
 
 HELP = {
     "settings": "the settings file",
     "raw": "the folder that download made",
     "data": "the folder to put train.pt and val.pt into, and test.pt if there is one",
     "whole_val": "the file to write CIFAR-10's test images to, of all classes",
+    "sources": "the folder of the folders of pictures that data.source may name",
+    "facts": "the file to write counts of the images to, JSON",
 }
 
 
-def main(settings: Path, raw: Path, data: Path, whole_val: Path) -> None:
-    run = params.load(settings)
+def main(
+    settings: Path,
+    raw: Path,
+    data: Path,
+    whole_val: Path,
+    sources: Path | None = None,
+    facts: Path | None = None,
+) -> None:
+    run = params.load(settings).data
     if not raw.is_dir():
         raise MissingFile(raw)
-    from cifar2.data import dataset
-
-    whole = {"train": read(raw, train=True), "val": read(raw, train=False)}
-    chosen = {name: dataset.select(each, run.data.classes) for name, each in whole.items()}
-    if run.data.holdout:
-        train, held = dataset.set_apart(chosen["train"], run.data.holdout, run.data.fold)
-        chosen = {"train": train, "val": held, "test": chosen["val"]}
-    with files.folder(data) as part:
-        for name, each in chosen.items():
-            dataset.save(each, part / f"{name}.pt")
-    dataset.save(whole["val"], whole_val)
-
-
-def read(raw: Path, train: bool) -> Dataset:
-    """Read the train or the test images of CIFAR-10, or of the stand-in, with all classes."""
     import torch
 
-    from cifar2.data.dataset import Dataset
+    from cifar2.data import dataset
 
-    if (raw / synthetic.FILE).exists():
-        images, labels = synthetic.read(raw / synthetic.FILE, "train" if train else "val")
-        names, source = list(synthetic.CLASSES), "synthetic"
+    prepared, numbers = dataset.CIFAR10._replace(size=run.size, fit=run.fit), None
+    if own := run.source not in params.BUILT_IN:
+        if not sources:
+            raise UserError(f"data.source: {run.source!r}: there are no folders of pictures here")
+        found = folder.find(sources, run.source, run.holdout)
+        pictures.check_memory(sum(map(len, found.parts.values())), run.size)
+        source, names = run.source, found.classes
+        arrays, numbers, sides = folder.read(found, run.fit, run.size)
     else:
-        images, labels, names = cifar10.read(raw, train=train)
-        source = "cifar10"
-    return Dataset(torch.from_numpy(images), torch.from_numpy(labels), names, source)
+        source, names, arrays = read(raw)
+        sides = [32]
+    whole = {}
+    for part, (images, labels) in arrays.items():
+        tensors = torch.from_numpy(images), torch.from_numpy(labels)
+        whole[part] = dataset.Dataset(*tensors, names, source, prepared)
+    others = whole.get("val")
+    if run.holdout:
+        whole |= {"test": others} if others else {}
+        whole["train"], whole["val"] = dataset.set_apart(
+            whole["train"], run.holdout, run.fold, numbers
+        )
+    chosen = {k: _enlarge(dataset.select(each, run.classes)) for k, each in whole.items()}
+    if own:
+        mean, std = dataset.measure(chosen["train"].images)
+        prepared = prepared._replace(mean=mean, std=std)
+        chosen = {k: each._replace(preparation=prepared) for k, each in chosen.items()}
+    with files.folder(data) as place:
+        for name, each in chosen.items():
+            dataset.save(each, place / f"{name}.pt")
+    dataset.save(_enlarge(others or whole["val"]), whole_val)
+    if facts:
+        middle = int(statistics.median(sides))
+        shorter = {"least": min(sides), "median": middle, "most": max(sides)}
+        content = {"dataset": source, **dataset.describe(chosen), "shorter_side": shorter}
+        files.write(facts, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def read(raw: Path) -> tuple[str, list[str], dict[str, folder.Labelled]]:
+    """Read CIFAR-10, or the stand-in: return which, its classes, and train and val."""
+    stand_in = raw / synthetic.FILE
+    if stand_in.exists():
+        parts = {part: synthetic.read(stand_in, part) for part in ("train", "val")}
+        return "synthetic", list(synthetic.CLASSES), parts
+    images, labels, names = cifar10.read(raw, train=True)
+    return "cifar10", names, {"train": (images, labels), "val": cifar10.read(raw, train=False)[:2]}
+
+
+def _enlarge(data: Dataset) -> Dataset:
+    """Bring CIFAR-10's images to the size that is wanted, as `cifar2 predict` does."""
+    import torch
+
+    size = data.preparation.size
+    if data.images.shape[-1] == size:
+        return data
+    return data._replace(
+        images=torch.stack([pictures.to_tensor(image, size=size) for image in data.images])
+    )

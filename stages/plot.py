@@ -7,13 +7,14 @@ from cifar2.errors import FileError
 
 HELP = {
     "settings": "the settings file",
-    "data": "the folder of val.pt",
+    "data": "the folder of train.pt and val.pt",
     "whole_val": "CIFAR-10's test images of all classes",
     "history": "the series per epoch",
     "accuracy": "the accuracies and losses, JSON",
     "predictions": "the prediction for every val image, CSV",
     "others": "what the network says of the classes that it does not know, CSV",
     "surest": "the surest answers about these classes, CSV",
+    "data_plot": "the picture to draw of images of each class",
     "loss_plot": "the picture to draw of the loss",
     "accuracy_plot": "the picture to draw of the accuracy",
     "mistakes_plot": "the picture to draw of the worst mistakes",
@@ -31,6 +32,7 @@ def main(
     predictions: Path,
     others: Path,
     surest: Path,
+    data_plot: Path,
     loss_plot: Path,
     accuracy_plot: Path,
     mistakes_plot: Path,
@@ -42,7 +44,8 @@ def main(
     from cifar2.report import card as cards
     from cifar2.report import plotting, results, series
 
-    val, whole = dataset.load(data / "val.pt"), dataset.load(whole_val)
+    train, val = dataset.load(data / "train.pt"), dataset.load(data / "val.pt")
+    whole = dataset.load(whole_val)
     epochs = series.read(history)
     scores = results.read_accuracy(accuracy)
     answers = results.read_predictions(predictions)
@@ -64,7 +67,11 @@ def main(
 
     draw(loss_plot, "loss", "cross-entropy loss (nats)")
     draw(accuracy_plot, "accuracy", "accuracy")
+    seen = f"{data_set}: train images of {train.preparation.size}×{train.preparation.size} pixels"
+    shown = plotting.samples(train.images.numpy(), train.labels.numpy(), train.classes, seen)
+    files.write(data_plot, shown)
     files.write(mistakes_plot, plotting.mistakes(answers, val.images.numpy(), subject))
     files.write(surest_plot, plotting.surest(surest_answers, whole.images.numpy(), subject))
-    text = cards.card(run, [scores], [run.train.seed], about_others)
+    own = None if val.preparation == dataset.CIFAR10 else val.preparation
+    text = cards.card(run, [scores], [run.train.seed], about_others, own)
     files.write(card, text.encode())

@@ -6,23 +6,27 @@ from pathlib import Path
 import _stage
 
 from cifar2 import files, params
+from cifar2.data import folder, pictures
 from cifar2.errors import FileError, UserError
 from cifar2.inference import device
 
+PER_CLASS = 6000  # images of each class, in CIFAR-10
 HELP = {
     "settings": "the settings file, params.yaml",
     "checked": "the file to write if the settings are valid",
+    "sources": "the folder of the folders of pictures that data.source may name",
     "weights": "the folder with a folder of given weights for each name of train.start",
 }
 
 
-def main(settings: Path, checked: Path, weights: Path) -> None:
+def main(settings: Path, checked: Path, sources: Path, weights: Path) -> None:
     try:
         run = params.load(settings)
     except UserError as error:
         raise UserError(f"{error}{_networks_not_in_git()}") from error
     if run.train.device not in ("auto", "cpu"):  # to look for others imports torch
         device.resolve(run.train.device)
+    _check_data(run.data, sources)
     if run.train.start != "none":
         _check_weights(weights / run.train.start, run.model.name)
     # The next stage depends on this file, so DVC runs this stage first.
@@ -43,6 +47,20 @@ def _check_weights(folder: Path, model: str) -> None:
         raise UserError(f"train.start: {error}; {hint}") from error
     if given != model:
         raise UserError(f"train.start: {folder}: a network {given!r}, but model.name is {model!r}")
+
+
+def _check_data(data: params.Data, sources: Path) -> None:
+    """Check what can be checked without reading a picture."""
+    if data.source in params.BUILT_IN:
+        names = params.chosen_classes(data.classes, list(params.CIFAR10), "cifar10")
+        pictures.check_memory(len(names) * PER_CLASS, data.size)
+        return
+    root = Path("sources") / data.source
+    if not (sources / data.source).exists() and _stage.scratch(root).exists():
+        raise UserError(f"data.source: `dvc add '{root}'` first, since this is a copy")
+    found = folder.find(sources, data.source, data.holdout)
+    params.chosen_classes(data.classes, found.classes, data.source)
+    pictures.check_memory(sum(map(len, found.parts.values())), data.size)
 
 
 def _networks_not_in_git() -> str:

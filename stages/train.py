@@ -57,12 +57,14 @@ def main(
     if train.source == "synthetic":
         print(STAND_IN, file=sys.stderr)
     to_train, to_validate = (
-        (dataset.normalize(each.images.to(place)), each.labels.to(place)) for each in (train, val)
+        (dataset.normalize(each.images.to(place), train.preparation), each.labels.to(place))
+        for each in (train, val)
     )
     torch.manual_seed(run.train.seed)
     config = run.model.config()
-    network = models.get_model(run.model.name, len(train.classes), **config)
-    description = checkpoint.Description(run.model.name, config, train.classes, train.source)
+    network = models.get_model(run.model.name, len(train.classes), train.preparation.size, **config)
+    known = train.classes, train.source, train.preparation
+    description = checkpoint.Description(run.model.name, config, *known)
     inputs = [data / "train.pt", data / "val.pt", Path(__file__)]
     if run.train.start != "none":
         if weights is None:

@@ -43,7 +43,8 @@ def main(settings: Path, zoo: Path, pipeline: Path, runs: Path) -> None:
             write(part / f"{name}.yaml", needed)
         for name, run in variants.runs(content, defaults, str(zoo)):
             to_train = params.of_training(run)
-            data = run.data.model_copy(update={"source": to_train.data.source})
+            not_read = {key: getattr(to_train.data, key) for key in ("source", "size", "fit")}
+            data = run.data.model_copy(update=not_read)
             # Without a holdout there are no test images.
             test = run.evaluation.test or not run.data.holdout
             evaluation = run.evaluation.model_copy(update={"test": test})

@@ -72,15 +72,18 @@ def _parser() -> argparse.ArgumentParser:
     add = predict.add_argument
     shown = "a file, a folder, or - for stdin"
     add("pictures", nargs="+", type=Path, metavar="PICTURE", help=shown)
-    fit = "crop (the default) cuts a picture to a square, pad adds white bars, stretch distorts it"
-    add("--fit", choices=["crop", "pad", "stretch"], default="crop", help=fit)
+    fit = "crop cuts a picture to a square, pad adds white bars, stretch distorts it;"
+    fit += " by default as in the training"
+    add("--fit", choices=["crop", "pad", "stretch"], help=fit)
     add("--mirror", action="store_true", help="average over the picture and its mirror image")
     add("--csv", type=Path, metavar="FILE", help="write the answers as a table")
     add("--json", action="store_true", help="print the answers as JSON")
     sheet = f"draw the first {ON_A_SHEET} pictures and what the network sees of them, as PNG"
     add("--plot", type=Path, metavar="FILE", help=sheet)
     export = commands.add_parser("export", help="write the network as ONNX")
-    export.description = "Write ONNX: pixels, uint8 [N, 3, 32, 32], to logits and probabilities."
+    export.description = (
+        "Write ONNX: pixels, uint8 [N, 3, size, size], to logits and probabilities."
+    )
     export.set_defaults(command=_export)
     export.add_argument("file", type=Path, metavar="FILE", help="the file to write")
     compare = commands.add_parser("experiments", help="print a table of experiments")
@@ -98,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(path: Path, architecture: str | None) -> tuple[nn.Module, Description]:
     from cifar2 import params
+    from cifar2.data.dataset import CIFAR10
     from cifar2.inference.checkpoint import Description, load
 
     if not path.name:
@@ -109,8 +113,16 @@ def _load(path: Path, architecture: str | None) -> tuple[nn.Module, Description]
         if not SETTINGS.exists():
             raise UserError(f"--architecture: {SETTINGS}, which has its options, is not here")
         run = params.load(SETTINGS)
+        if run.data.classes == "all":
+            raise UserError(f"--architecture: data.classes of {SETTINGS} must be a list, not all")
         config = run.model.model_copy(update={"name": architecture}).config()
-        description = Description(architecture, config, list(run.data.classes), "unknown")
+        description = Description(
+            architecture,
+            config,
+            list(run.data.classes),
+            "unknown",
+            CIFAR10._replace(size=run.data.size),
+        )
     try:
         return load(path, description)
     except MissingFile as error:
@@ -136,7 +148,7 @@ def _check_output(path: Path, ending: str, model: Path, inputs: Iterable[Path] =
 def _predict(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from cifar2.deployment import pictures
+    from cifar2.data import pictures
     from cifar2.deployment.prediction import predict
 
     found, errors = list[Path](), list[OSError | UserError]()
@@ -148,6 +160,9 @@ def _predict(arguments: argparse.Namespace) -> int:
         if path:
             _check_output(path, ending, arguments.model, found)
     network, description = _load(arguments.model, arguments.architecture)
+    prepared = description.preparation
+    prepared = prepared._replace(fit=arguments.fit or prepared.fit)
+    description = description._replace(preparation=prepared)
     for error in errors:
         _say(error)
     if not found:
@@ -161,12 +176,14 @@ def _predict(arguments: argparse.Namespace) -> int:
     def read_each() -> Iterator[Image]:
         for path in tqdm(found, unit="picture", leave=False, disable=hidden):
             try:
-                picture = pictures.read(_standard_input() if path == STANDARD_INPUT else path)
+                picture = pictures.read(
+                    _standard_input() if path == STANDARD_INPUT else path, prepared.size
+                )
             except (FileError, OSError) as error:
                 with tqdm.external_write_mode():
                     _say(error)
                 continue
-            seen = pictures.shrink(picture, arguments.fit)
+            seen = pictures.resize(picture, prepared.fit, prepared.size)
             names.append(printable(path))
             if arguments.plot and len(on_sheet) < ON_A_SHEET:
                 picture.thumbnail((256, 256))

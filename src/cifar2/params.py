@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
 
@@ -16,6 +16,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     Field,
+    PlainValidator,
     ValidationError,
     field_validator,
     model_validator,
@@ -28,9 +29,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from cifar2 import models
 from cifar2.errors import UserError
 
-ClassName = Literal[
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
-]
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+BUILT_IN = ("auto", "cifar10", "synthetic")  # what `data.source` may be, beside own folders
 
 
 class Unused(NamedTuple):
@@ -57,17 +57,31 @@ def _odd(size: int) -> int:
     return size
 
 
-def _distinct(classes: list[str]) -> list[str]:
-    if len(set(classes)) < len(classes):
+def _folder_name(name: str) -> str:
+    """Refuse what is no plain name on every system, or what a shell or DVC would read."""
+    if name[:1] in ("", ".", "-", "~") or not name.isprintable() or set(name) & set('/\\:*?"<>|$`'):
+        raise ValueError(f"must be {', '.join(BUILT_IN)}, or the name of a folder in sources/")
+    return name
+
+
+def _all_or_names(value: object) -> object:
+    if value == "all":
+        return value
+    names = value if isinstance(value, list) else []
+    if len(names) < 2 or not all(isinstance(name, str) for name in names):
+        raise ValueError("must be `all`, or a list of two or more names (a number in quotes)")
+    if len(set(names)) < len(names):
         raise ValueError("a class is named twice")
-    return classes
+    return value
 
 
 Int = Annotated[int, Field(strict=True)]
 Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Str = Annotated[str, Field(strict=True)]
 Bool = Annotated[bool, Field(strict=True)]
-Classes = Annotated[list[ClassName], Field(min_length=2), AfterValidator(_distinct)]
+Size = Literal[32, 64, 96, 128]  # pixels
+Fit = Literal["crop", "pad", "stretch"]
+Classes = Annotated[list[str] | Literal["all"], PlainValidator(_all_or_names)]
 
 
 class Group(BaseModel, extra="forbid", frozen=True, protected_namespaces=()):
@@ -76,7 +90,9 @@ class Group(BaseModel, extra="forbid", frozen=True, protected_namespaces=()):
 
 class Data(Group):
     classes: Annotated[Classes, Unused(["airplane", "bird"])]
-    source: Annotated[Literal["auto", "cifar10", "synthetic"], Unused("auto")]
+    source: Annotated[Str, AfterValidator(_folder_name), Unused("auto")]
+    size: Annotated[Size, Unused(32)]
+    fit: Annotated[Fit, Unused("crop")]
     holdout: Annotated[Float, Field(ge=0, le=0.5), Unused(0.0)]
     fold: Annotated[Int, Field(ge=0), Unused(0)]
 
@@ -270,6 +286,20 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
             return (f"{key}: {value}: " if path else "") + str(error["ctx"]["error"])
         case _:
             return f"{key}: {value} is not allowed; {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def chosen_classes(wanted: Sequence[str], known: list[str], data: str) -> list[str]:
+    """Return the classes that `data.classes` chooses of those that are known: a list, or "all".
+
+    Raises:
+        UserError: if the data have no such class.
+    """
+    for name in wanted if wanted != "all" else []:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            there = f"classes there: {', '.join(known)} (or all)"
+            raise UserError(f"data.classes: {name!r} is not in the {data} data;{hint} {there}")
+    return list(known if wanted == "all" else wanted)
 
 
 def did_you_mean(name: object, options: list[str]) -> str:

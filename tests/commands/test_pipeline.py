@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
-from tests.commands.conftest import metrics, stages_run
+from cifar2.data import synthetic
+from tests.commands.conftest import experiment, metrics, stages_run
 from tests.conftest import ROOT, STAGES, edit, run
 
 
@@ -59,3 +61,40 @@ def test_committed_run_is_on_cifar10_at_the_defaults() -> None:
     settings = yaml.safe_load((ROOT / "params.yaml").read_text())
     for group, values in locked["params.yaml"].items():
         assert settings[group] == values
+
+
+@pytest.mark.slow
+def test_changed_picture_of_one_s_own_runs_what_follows_and_copies_find_the_folder(
+    tidy: Path,
+) -> None:
+    images, labels = synthetic.draw(20, seed=5)
+    folder = tidy / "sources/Vögel Süd"
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        name = ["Flugzeug/n° {}.png", "ein Vögelchen/n° {}.jpg"][label].format(number)
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.transpose(1, 2, 0)).resize((40 + number, 50)).save(path)
+    run("dvc", "add", "--quiet", folder, cwd=tidy)
+    own = ['data.source="Vögel Süd"', "data.classes=all", "data.holdout=0.3"]
+    said = experiment(tidy, "--temp", "--name=aside", *own)
+    assert stages_run(said) == ["settings", "download", "filter", "train", "evaluate", "plot"]
+    experiment(tidy, *own, "data.size=64", "data.fit=pad")
+    result = metrics(tidy)
+    assert result["dataset"] == "Vögel Süd"
+    assert list(result["val"]["per_class"]) == ["Flugzeug", "ein Vögelchen"]
+    normalization = json.loads((tidy / "models/model.json").read_text())["normalization"]
+    card = (tidy / "models/README.md").read_text()
+    assert f"minus {tuple(normalization['mean'])}" in card and "of 64×64 pixels" in card
+    facts = json.loads((tidy / "metrics/data.json").read_text())
+    assert facts["shorter_side"] == {"least": 40, "median": 50, "most": 50}
+    assert sum(sum(facts[part]["images"].values()) for part in ("train", "val")) == 40
+    Image.new("RGB", (90, 60), "blue").save(folder / "Flugzeug/neu.png")
+    assert stages_run(experiment(tidy))[:2] == ["filter", "train"]
+    said = run("cifar2", "predict", folder, cwd=tidy)
+    assert len(said.splitlines()) == 41 and "n° 3.jpg  " in said
+    (folder / "Flugzeug/neu.png").write_text("none")
+    before = (tidy / "data/cifar2/train.pt").read_bytes()
+    said = experiment(tidy, status=255)
+    assert "sources/Vögel Süd: 1 of 41 pictures can't be read: Flugzeug/neu.png: not" in said
+    assert (tidy / "data/cifar2/train.pt").read_bytes() == before
+    run("git", "clean", "--quiet", "--force", "-dx", "sources", cwd=tidy)

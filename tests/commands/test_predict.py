@@ -15,8 +15,7 @@ from PIL import Image
 
 from cifar2 import __main__ as cifar2_main
 from cifar2 import environment
-from cifar2.data import dataset
-from cifar2.deployment import pictures
+from cifar2.data import dataset, pictures
 from cifar2.report import results
 from tests.conftest import ROOT, contents, run
 
@@ -124,9 +123,9 @@ def test_stop_keeps_the_answers(
     cifar2: Command, bird: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table has them while the command runs."""
-    image, table = pictures.read(bird), tmp_path / "answers.csv"
+    image, table = pictures.read(bird, 32), tmp_path / "answers.csv"
 
-    def picture_or_stop(path: Path) -> Image.Image:
+    def picture_or_stop(path: Path, size: int) -> Image.Image:
         if path.name == "last.png":
             assert len(read(table)) == 100
             raise KeyboardInterrupt

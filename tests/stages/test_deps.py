@@ -22,17 +22,18 @@ def test_deps_are_the_imported_modules_without_plumbing(name: str) -> None:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_other_deps_are_outputs_and_a_command_has_no_other_paths(name: str) -> None:
-    """The exceptions are the scratch folder, weights, and the settings, which `params` covers."""
+    """The exceptions: the scratch folder, settings, which `params` covers, sources and weights."""
     made = {each: source.paths(stage, "outs", "metrics") for each, stage in STAGES.items()}
     before = list(STAGES)[: list(STAGES).index(name)]
     deps = source.paths(STAGES[name], "deps")
-    deps = {path for path in deps if not path.startswith(("src/", "stages/", "weights/"))}
+    own = ("src/", "stages/", "sources/", "weights/")
+    deps = {path for path in deps if not path.startswith(own)}
     assert deps <= {path for each in before for path in made[each]}
     paths = set(STAGES[name]["cmd"].split()[4::2])
     # `download` only waits for the check, and a description lies beside its weights.
     implied = {"data/checked", "models/model.json"}
     assert (
-        paths - {"params.yaml", ".dvc/tmp/snapshots", "weights"}
+        paths - {"params.yaml", ".dvc/tmp/snapshots", "sources", "weights"}
         <= deps | made[name]
         <= paths | implied
     )

@@ -69,7 +69,7 @@ def images(left: list[int], right: list[int]) -> torch.Tensor:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Give a folder with a network, data, and the settings."""
-    network = Net(2, kernel_size=3)
+    network = Net(2, 32, kernel_size=3)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()

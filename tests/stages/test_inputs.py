@@ -35,7 +35,12 @@ def times(folder: Path) -> dict[Path, int]:
         ("evaluate", "models/model.json", "[]", "not a trained network ("),
         ("plot", LOSS, "step\tloss\n1\tx\n", "damaged ("),
         ("plot", "metrics/accuracy.json", "{}", "damaged (dataset Field required"),
-        ("plot", "metrics/neither.csv", "class,images\nall,8\n", "damaged ('confidence')"),
+        (
+            "plot",
+            "metrics/neither.csv",
+            "class,images\nall,8\n",
+            "damaged (not enough values to unpack",
+        ),
         ("plot", "plots/predictions.csv", "image\n0\n", "damaged ('actual')"),
         # Whole files that are not of the same run.
         ("evaluate", "models/model.json", ('"net"', '"vgg"'), "not a trained network (Error"),

@@ -2,7 +2,9 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from cifar2.errors import UserError
@@ -58,3 +60,52 @@ def test_network_that_git_does_not_know_is_named_in_a_copy(
         main("settings", tmp_path)
     assert "model.name: 'mine': unknown model;" in str(caught.value)
     assert str(caught.value).endswith("; mine: `git add` the file first, since this is a copy")
+
+
+@pytest.mark.parametrize(
+    ("source", "classes", "said"),
+    [
+        (
+            "auto",
+            ["cat", "brid"],
+            "'brid' is not in the cifar10 data; did you mean 'bird'? classes",
+        ),
+        (
+            "cats",
+            ["a", "c"],
+            "data.classes: 'c' is not in the cats data; classes there: a, b (or all)",
+        ),
+        (
+            "cat",
+            "all",
+            "no folder 'cat' in sources/; did you mean 'cats'? there: auto, cifar10, sy",
+        ),
+        ("copy", "all", "data.source: `dvc add 'sources/copy'` first, since this is a copy"),
+    ],
+)
+def test_source_and_classes_are_looked_up(
+    source: str, classes: object, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sources/cats/a/1.png", "sources/cats/b/1.png", "main/sources/copy/a/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
+    changes = {"data__source": source, "data__classes": classes, "data__holdout": 0.2}
+    write(tmp_path / "params.yaml", **changes)
+    with pytest.raises(UserError) as caught:
+        main("settings", tmp_path)
+    assert said in str(caught.value) and not (tmp_path / "data").exists()
+
+
+def test_pictures_that_do_not_fit_into_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = SimpleNamespace(available=3 * 64**2 * 12_000 * 6)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    write(tmp_path / "params.yaml", data__size=96)
+    with pytest.raises(UserError) as caught:
+        main("settings", tmp_path)
+    assert str(caught.value) == (
+        "data.size: 12,000 pictures of 96×96 pixels need 1.9 GiB of memory, and 0.8 GiB are free;"
+        " 64 would fit"
+    )

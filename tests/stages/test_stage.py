@@ -71,7 +71,7 @@ def test_wrong_arguments_are_named(run_stage: RunStage) -> None:
     assert run_stage() == run_stage("_stage")
     said = run_stage("settings", "--settings", "params.yaml")
     assert said.endswith(
-        "settings: error: the following arguments are required: --checked, --weights\n"
+        "settings: error: the following arguments are required: --checked, --sources, --weights\n"
     )
     words = ["--settings", "s.yaml", "--raw", "data/raw", "--data", "data", "--whole-val", "v.pt"]
     assert run_stage("filter", *words).startswith("filter: --raw must not be --data or lie in it: ")

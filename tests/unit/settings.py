@@ -27,7 +27,7 @@ augment: {flip: true, crop: 2}
 """)
 # For each of the others; `auto` and `cpu` may mean the same device.
 NOT_OF_A_TRAINING = _flat("""
-data: {classes: [cat, dog, frog], source: synthetic, holdout: 0.2, fold: 3}
+data: {classes: [cat, dog, frog], source: synthetic, size: 64, fit: pad, holdout: 0.2, fold: 3}
 train: {device: cpu}
 evaluation: {mirror: true, test: false}
 """)

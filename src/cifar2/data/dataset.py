@@ -3,37 +3,56 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from cifar2 import files
+from cifar2 import files, params
 from cifar2.errors import FileError, UserError
 
-# Mean and standard deviation of CIFAR-10's training images, scaled to [0, 1], by channel
-# (*Deep Learning with PyTorch*, section 7.1.4).
-MEAN = (0.4915, 0.4823, 0.4468)
-STD = (0.2470, 0.2435, 0.2616)
 
-KEYS = ("images", "labels", "classes", "dataset")  # of a file; the last one is the source
+class Preparation(NamedTuple):
+    """What is done to a picture before a network sees it.
+
+    mean, std: of the train images, scaled to [0, 1], by channel: what is subtracted, and what
+        divides the rest.
+    size: the height and the width, in pixels.
+    fit: what happens to a picture that is not square, as in `pictures.to_tensor`.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: int = 32
+    fit: params.Fit = "crop"
+
+
+# *Deep Learning with PyTorch*, section 7.1.4.
+CIFAR10 = Preparation(mean=(0.4915, 0.4823, 0.4468), std=(0.2470, 0.2435, 0.2616))
+# Of a file; "dataset" is the source. A last one, "preparation", is there if it isn't CIFAR-10's.
+KEYS = ("images", "labels", "classes", "dataset")
 
 
 class Dataset(NamedTuple):
     """Labelled images.
 
-    images: uint8 [N, 3, 32, 32], RGB.
+    images: uint8 [N, 3, size, size], RGB.
     labels: int64 [N], 0 to len(classes) - 1.
     classes: what the labels stand for.
-    source: "cifar10" or "synthetic".
+    source: "cifar10", "synthetic", or the name of a folder.
+    preparation: what was done to the pictures, or is to be done yet: to normalize them.
     """
 
     images: Tensor
     labels: Tensor
     classes: list[str]
     source: str
+    preparation: Preparation = CIFAR10
 
 
 def select(dataset: Dataset, classes: Sequence[str]) -> Dataset:
@@ -42,41 +61,44 @@ def select(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     Raises:
         UserError: if the data set has no such class.
     """
-    for name in classes:
-        if name not in dataset.classes:
-            raise UserError(
-                f"data.classes: {name!r} is not in the {dataset.source} data; classes there: "
-                f"{', '.join(dataset.classes)}"
-            )
+    classes = params.chosen_classes(classes, dataset.classes, dataset.source)
     relabel = torch.full((len(dataset.classes),), -1)
     relabel[[dataset.classes.index(name) for name in classes]] = torch.arange(len(classes))
     labels = relabel[dataset.labels]
     chosen = labels >= 0
     images = dataset.images[chosen].contiguous()  # in whatever memory layout they came
-    return Dataset(images, labels[chosen], list(classes), dataset.source)
+    return dataset._replace(images=images, labels=labels[chosen], classes=classes)
 
 
-def set_apart(dataset: Dataset, share: float, fold: int) -> tuple[Dataset, Dataset]:
+def set_apart(
+    dataset: Dataset, share: float, fold: int, numbers: NDArray[np.float64] | None = None
+) -> tuple[Dataset, Dataset]:
     """Split a data set in two, for validation: return what is left, and a share of each class.
 
     The images of each class are shuffled, always in the same way. Fold 0 is the first share of
     them, fold 1 the second, and so on. So folds have no image in common, and at a share of 1/k, k
     folds have all images. What a fold holds of a class does not depend on the other classes.
 
+    With `numbers`, from 0 to 1 for each image, fold 0 has the images whose number is below the
+    share, fold 1 those below twice the share, and so on. Then more images move none of the others.
+
     Raises:
         UserError: if either part has no image of a class.
     """
-    held = torch.zeros(len(dataset.labels), dtype=torch.bool)
+    if numbers is None:
+        held = torch.zeros(len(dataset.labels), dtype=torch.bool)
+        for label in range(len(dataset.classes)):
+            own = (dataset.labels == label).nonzero().flatten()
+            shuffled = own[torch.randperm(len(own), generator=torch.Generator().manual_seed(0))]
+            first, end = (round(number * share * len(own)) for number in (fold, fold + 1))
+            held[shuffled[first:end]] = True
+    else:
+        held = torch.from_numpy((numbers / share).astype(int) == fold)
     for label, name in enumerate(dataset.classes):
-        own = (dataset.labels == label).nonzero().flatten()
-        shuffled = own[torch.randperm(len(own), generator=torch.Generator().manual_seed(0))]
-        first, end = (round(number * share * len(own)) for number in (fold, fold + 1))
-        if not 0 < end - first < len(own):
-            raise UserError(
-                f"data.holdout: fold {fold} of {share:g} has {end - first} of the {len(own)} train"
-                f" images of {name!r}"
-            )
-        held[shuffled[first:end]] = True
+        own = held[dataset.labels == label]
+        if not 0 < own.sum() < len(own):
+            count = f"{own.sum()} of the {len(own)} train images of {name!r}"
+            raise UserError(f"data.holdout: fold {fold} of {share:g} has {count}")
     left, apart = (
         dataset._replace(images=dataset.images[chosen], labels=dataset.labels[chosen])
         for chosen in (~held, held)
@@ -84,10 +106,63 @@ def set_apart(dataset: Dataset, share: float, fold: int) -> tuple[Dataset, Datas
     return left, apart
 
 
+def describe(parts: Mapping[str, Dataset]) -> dict[str, dict[str, Any]]:
+    """Count, for each part, its images of each class, grey ones, and copies to the very pixel.
+
+    "copies" is how many are copies of an earlier image of the part, and "in_train" and "in_val" of
+    an image of an earlier part.
+    """
+    facts, seen = {}, dict[str, set[bytes]]()
+    for part, (images, labels, classes, *_) in parts.items():
+        counts = labels.bincount(minlength=len(classes)).tolist()
+        digests = [sha256(image).digest() for image in images.contiguous().numpy()]
+        facts[part] = {
+            "images": dict(zip(classes, counts, strict=True)),
+            "grey": int((images == images[:, :1]).flatten(1).all(dim=1).sum()),
+            "copies": len(digests) - len(set(digests)),
+            **{f"in_{name}": sum(d in earlier for d in digests) for name, earlier in seen.items()},
+        }
+        seen[part] = set(digests)
+    return facts
+
+
+def measure(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of uint8 [N, 3, H, W], by channel, to four decimals as CIFAR-10's.
+
+    The deviation of a channel with a single value is 1, so that one can divide by it.
+    """
+    channels = [images[:, channel].flatten() for channel in range(3)]
+    counts = torch.stack([each.bincount(minlength=256) for each in channels]).double()
+    shares, values = counts / counts.sum(1, keepdim=True), torch.arange(256).double() / 255
+    mean = shares @ values
+    std = (shares @ values**2 - mean**2).clamp(min=0).sqrt()
+    rounded = [[round(each, 4) for each in row.tolist()] for row in (mean, std)]
+    return tuple(rounded[0]), tuple(each or 1.0 for each in rounded[1])
+
+
+def read_preparation(content: Mapping[str, Any]) -> Preparation:
+    """Return what the fields of a file say, where there are none that of CIFAR-10.
+
+    Raises:
+        TypeError, ValueError: if that is something else.
+    """
+    found = CIFAR10._replace(**content)
+    mean, std = (tuple(map(float, each)) for each in found[:2])
+    if not len(mean) == len(std) == 3 or not min(std) > 0:
+        raise ValueError("normalization is not three means and three deviations above 0")
+    if found.size not in get_args(params.Size) or found.fit not in get_args(params.Fit):
+        raise ValueError(f"size {found.size!r} or fit {found.fit!r} is unknown")
+    return found._replace(mean=mean, std=std)
+
+
 def save(dataset: Dataset, path: Path) -> None:
     """Write a data set so that `torch.load(weights_only=True)` reads it."""
+    content = dataset._asdict()
+    content["dataset"], preparation = content.pop("source"), content.pop("preparation")
+    if preparation != CIFAR10:
+        content["preparation"] = preparation._asdict()
     buffer = io.BytesIO()
-    torch.save(dict(zip(KEYS, dataset, strict=True)), buffer)
+    torch.save(content, buffer)
     files.write(path, buffer.getvalue())
 
 
@@ -100,10 +175,12 @@ def load(path: Path) -> Dataset:
     """
     content = files.load(path)
     try:
-        dataset = Dataset(*(content[key] for key in KEYS))
-        count = len(dataset.labels)
-        if dataset.images.shape != (count, 3, 32, 32) or dataset.images.dtype != torch.uint8:
-            raise ValueError("images are not uint8 [N, 3, 32, 32]")
+        values = (content[key] for key in KEYS)
+        preparation = read_preparation(content.get("preparation", {}))
+        dataset = Dataset(*values)._replace(preparation=preparation)
+        count, size = len(dataset.labels), preparation.size
+        if dataset.images.shape != (count, 3, size, size) or dataset.images.dtype != torch.uint8:
+            raise ValueError(f"images are not uint8 [N, 3, {size}, {size}]")
         if dataset.labels.shape != (count,) or dataset.labels.dtype != torch.int64 or not count:
             raise ValueError("labels are not int64 [N]")
         if not 0 <= dataset.labels.min() <= dataset.labels.max() < len(dataset.classes):
@@ -113,20 +190,20 @@ def load(path: Path) -> Dataset:
     return dataset
 
 
-def normalize(images: Tensor) -> Tensor:
-    """Scale images to [0, 1], subtract CIFAR-10's mean and divide by its standard deviation.
+def normalize(images: Tensor, preparation: Preparation = CIFAR10) -> Tensor:
+    """Scale images to [0, 1], subtract a mean and divide by a standard deviation.
 
-    uint8 [N, 3, 32, 32] → float32 [N, 3, 32, 32] on the same device, `channels_last` in memory:
+    uint8 [N, 3, size, size] → float32, the same shape and device, `channels_last` in memory:
     convolutions and, far more so, pools are faster in that layout, and keep it (bench/README.md).
 
     Raises:
-        ValueError: for anything but uint8 [N, 3, 32, 32]. Floats between 0 and 1, say, would give
-            wrong answers without an error.
+        ValueError: for anything but uint8 [N, 3, size, size]. Floats between 0 and 1, say, would
+            give wrong answers without an error.
     """
-    if images.dtype != torch.uint8 or images.shape[1:] != (3, 32, 32):
+    size = preparation.size
+    if images.dtype != torch.uint8 or images.shape[1:] != (3, size, size):
         kind = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
-        raise ValueError(f"images must be uint8 [N, 3, 32, 32], 0 to 255; these are {kind}")
+        raise ValueError(f"images must be uint8 [N, 3, {size}, {size}], 0 to 255; these are {kind}")
     images = images.contiguous(memory_format=torch.channels_last)
-    mean = torch.tensor(MEAN, device=images.device).view(3, 1, 1)
-    std = torch.tensor(STD, device=images.device).view(3, 1, 1)
-    return (images / 255 - mean) / std
+    mean, std = (torch.tensor(each, device=images.device).view(3, 1, 1) for each in preparation[:2])
+    return (images / 255).sub_(mean).div_(std)  # in place, to save two copies

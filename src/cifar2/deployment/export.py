@@ -21,19 +21,19 @@ from cifar2.inference.checkpoint import Description
 class _WithPixels(nn.Module):
     """A network with all that surrounds it: pixels in, logits and probabilities out."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, preparation: dataset.Preparation) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.preparation = network, preparation
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.network(dataset.normalize(pixels))
+        logits = self.network(dataset.normalize(pixels, self.preparation))
         return logits, logits.softmax(dim=1)
 
 
 def export(network: nn.Module, description: Description, path: Path) -> None:
     """Write a network as one ONNX file, which takes any number of images at once.
 
-    Input: `pixels`, uint8 [N, 3, 32, 32], RGB. Outputs: `logits` and `probabilities`, float32
+    Input: `pixels`, uint8 [N, 3, size, size], RGB. Outputs: `logits` and `probabilities`, float32
     [N, num_classes]. The file includes the normalization. Its metadata has the model's name, its
     classes as a JSON list, the data set, and the version of this project.
 
@@ -48,13 +48,13 @@ def export(network: nn.Module, description: Description, path: Path) -> None:
         raise UserError(f"{error.name} is not installed; it is in the extra [onnx]") from error
 
     # The exporter takes an example; with one image it would make the network for one alone.
-    example = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    example = torch.zeros(2, 3, *2 * [description.preparation.size], dtype=torch.uint8)
     with (
         warnings.catch_warnings(action="ignore"),  # about the exporter's own parts
         contextlib.redirect_stdout(io.StringIO()),  # its progress
     ):
         program = torch.onnx.export(
-            _WithPixels(network).eval(),
+            _WithPixels(network, description.preparation).eval(),
             (example,),
             dynamo=True,
             input_names=["pixels"],

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cifar2.data import dataset
-from cifar2.deployment.pictures import Fit, Picture, to_tensor
+from cifar2.data.pictures import Picture, to_tensor
 from cifar2.inference import evaluation
 from cifar2.inference.checkpoint import Description
 
@@ -32,17 +32,16 @@ def predict(
     network: nn.Module,
     description: Description,
     *,
-    fit: Fit = "crop",
     mirror: bool = False,
 ) -> Iterator[Answer]:
     """Ask a network about pictures, of any size and mode; yield an answer for each, in order.
 
-    `checkpoint.load` gives the network and its description. The network is given 100 pictures at a
-    time, as in the stage `evaluate`, so images of CIFAR-10 get exactly the probabilities of
-    `plots/predictions.csv`. No more than these are in memory.
+    `checkpoint.load` gives the network and its description, which says what size it takes. It is
+    given as many pictures at a time as in the stage `evaluate`, so images of CIFAR-10 get exactly
+    the probabilities of `plots/predictions.csv`. No more than these are in memory.
 
     Args:
-        pictures, fit: see `pictures.to_tensor`.
+        pictures: see `pictures.to_tensor`.
         mirror: average the logits of each picture and of its mirror image.
 
     Raises:
@@ -50,8 +49,10 @@ def predict(
     """
     device = next(network.parameters()).device
     left = iter(pictures)
-    while batch := [to_tensor(picture, fit) for picture in islice(left, evaluation.BATCH_SIZE)]:
-        images = dataset.normalize(torch.stack(batch).to(device))
+    prepared = description.preparation
+    count = evaluation.batch_size(prepared.size)
+    while batch := [to_tensor(each, prepared.fit, prepared.size) for each in islice(left, count)]:
+        images = dataset.normalize(torch.stack(batch).to(device), prepared)
         logits = evaluation.compute_logits(network, images, mirror=mirror)
         for row in logits.softmax(dim=1).tolist():
             probabilities = dict(zip(description.classes, row, strict=True))

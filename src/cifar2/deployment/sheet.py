@@ -67,7 +67,7 @@ def _figure(
         left.imshow(picture)
         left.set_title(name if len(name) <= 22 else "…" + name[-21:], fontsize=9)
         middle.imshow(seen, interpolation="nearest")
-        middle.set_title("as 32 × 32", fontsize=9)
+        middle.set_title(f"as {seen.width} × {seen.height}", fontsize=9)
         right.axis("on")
         for place, (label, probability) in enumerate(answer.probabilities.items()):
             colour = HIGHEST_COLOUR if probability == answer.probability else OTHER_COLOUR

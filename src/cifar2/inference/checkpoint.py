@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from cifar2 import files, models
-from cifar2.data import dataset
+from cifar2.data.dataset import CIFAR10, Preparation, read_preparation
 from cifar2.errors import FileError, MissingFile
 
 # What a file is that PyTorch does not load, by its message, which advises to run the code in it.
@@ -35,6 +35,7 @@ class Description(NamedTuple):
     config: dict[str, Any]  # what `models.get_model` was given, beside the number of classes
     classes: list[str]  # what the logits stand for, in their order
     source: str  # the data that it was trained on: "cifar10", "synthetic", or another name
+    preparation: Preparation = CIFAR10  # of the pictures that it takes
     epoch: int | None = None  # that the weights are of, where they are not those of the last one
 
 
@@ -45,14 +46,17 @@ def save(network: nn.Module, description: Description, path: Path) -> None:
     state = {key: value.contiguous() for key, value in on_cpu.state_dict().items()}
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    config = {k: v for k, v in description.config.items() if UNWRITTEN.get(k) != v}
+    config, prepared = description.config, description.preparation
+    config = {k: v for k, v in config.items() if UNWRITTEN.get(k) != v}
     content: dict[str, object] = {
         "model": description.name,
         "config": config,
         "classes": description.classes,
         "dataset": description.source,
-        "normalization": {"mean": dataset.MEAN, "std": dataset.STD},
+        "normalization": {"mean": prepared.mean, "std": prepared.std},
     }
+    # Not written either where they are the usual ones.
+    content |= {k: v for k in ("size", "fit") if (v := getattr(prepared, k)) != getattr(CIFAR10, k)}
     if description.epoch is not None:
         content["epoch"] = description.epoch
     files.write(path.with_suffix(".json"), (json.dumps(content, indent=2) + "\n").encode())
@@ -84,10 +88,12 @@ def load(path: Path | str, description: Description | None = None) -> tuple[nn.M
             name, config = content["model"], content["config"]
             for key in UNWRITTEN.keys() & set(models.config_keys(name)):
                 config.setdefault(key, UNWRITTEN[key])
-            classes, source = content["classes"], content["dataset"]
-            description = Description(name, config, classes, source, content.get("epoch"))
+            own = content.get("normalization", {})
+            own |= {k: content[k] for k in ("size", "fit") if k in content}
+            known = content["classes"], content["dataset"], read_preparation(own)
+            description = Description(name, config, *known, content.get("epoch"))
         name, config, classes, *_ = description
-        network = models.get_model(name, len(classes), **config)
+        network = models.get_model(name, len(classes), description.preparation.size, **config)
         for key in ("state_dict", "model_state_dict", "model"):
             state = state.get(key, state)
         for prefix in ("module.", "_orig_mod.", "module."):  # either may be around the other
@@ -118,7 +124,8 @@ def take_over(path: Path, network: nn.Module, wanted: Description) -> str:
         raise FileError(path, f"a network {given.name!r}, but model.name is {wanted.name!r}")
     own, taken, new = network.state_dict(), source.state_dict(), []  # `own`: its very memory
     if given.classes != wanted.classes:
-        larger = models.get_model(wanted.name, len(wanted.classes) + 1, **wanted.config)
+        more = len(wanted.classes) + 1
+        larger = models.get_model(wanted.name, more, wanted.preparation.size, **wanted.config)
         new = [key for key, value in larger.state_dict().items() if value.shape != own[key].shape]
     taken |= {key: own[key] for key in new}
     if {k: v.shape for k, v in taken.items()} != {k: v.shape for k, v in own.items()}:

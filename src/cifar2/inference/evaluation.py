@@ -11,14 +11,19 @@ from torch import Tensor, nn
 
 # Small enough that every activation is below 32 MiB. For larger blocks glibc's malloc asks the
 # kernel for new pages each time, which costs more than the arithmetic (bench/README.md).
-BATCH_SIZE = 100
+BATCH_SIZE = 100  # of images of 32 pixels
+
+
+def batch_size(size: int) -> int:
+    """Return how many images of size×size pixels are evaluated at once."""
+    return BATCH_SIZE * 32**2 // size**2
 
 
 @torch.no_grad()
 def compute_logits(
     model: nn.Module, images: Tensor, *, mirror: bool, upright: bool = False
 ) -> Tensor:
-    """Return the logits [N, num_classes] for normalised images [N, 3, 32, 32].
+    """Return the logits [N, num_classes] for normalised images [N, 3, size, size].
 
     Dropout is off and batch normalisation uses its running statistics; the model is left in
     evaluation mode.
@@ -31,7 +36,7 @@ def compute_logits(
     model.eval()
     answer_to: Callable[[Tensor], Tensor] = getattr(model, "upright", model) if upright else model
     logits = []
-    for batch in images.split(BATCH_SIZE):
+    for batch in images.split(batch_size(images.shape[-1])):
         answer = answer_to(batch)
         logits.append((answer + answer_to(batch.flip(3))) / 2 if mirror else answer)
     return torch.cat(logits)

@@ -4,7 +4,8 @@ A file holds a public class with the name of the file, apart from capitals (`net
 It imports no other architecture, so that a change to one network concerns only that one; what
 several of them use is in `_layers.py`.
 
-Every network maps float images [N, 3, 32, 32] to logits [N, num_classes].
+Every network maps float images [N, 3, size, size] to logits [N, num_classes]; the shapes and the
+counts of parameters in their docstrings are those at 32 pixels.
 
 Where the book has pool(activation(x)), these have activation(pool(x)). Both give the same, because
 the activations are monotonic, and the second applies the activation to a quarter of the values.
@@ -29,25 +30,28 @@ def list_models() -> list[str]:
     return sorted(name for name in names if not name.startswith("_"))
 
 
-def get_model(name: str, num_classes: int = 2, **config: Any) -> nn.Module:
+def get_model(name: str, num_classes: int = 2, size: int = 32, **config: Any) -> nn.Module:
     """Build an architecture with freshly drawn weights (from torch's global generator).
 
     Args:
         name: one of `list_models()`.
         num_classes: how many logits the network gives.
-        config: what the architecture takes beside that; see `config_keys`.
+        size: the height and width of the images that it takes, 32, 64, 96 or 128.
+        config: what the architecture takes beside these; see `config_keys`.
 
     Raises:
         ValueError: if there is no such architecture.
         TypeError: if it does not take one of `config`, or one is missing.
     """
+    if "size" in inspect.signature(_model_class(name)).parameters:
+        config["size"] = size  # others take images of any size
     return _model_class(name)(num_classes, **config)
 
 
 def config_keys(name: str) -> list[str]:
-    """Return the names of the settings that an architecture takes beside `num_classes`."""
+    """Return the names of the settings that an architecture takes beside those of all."""
     parameters = inspect.signature(_model_class(name)).parameters
-    return [key for key in parameters if key != "num_classes"]
+    return [key for key in parameters if key not in ("num_classes", "size")]
 
 
 def _model_class(name: str) -> type[nn.Module]:

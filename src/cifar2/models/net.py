@@ -16,11 +16,11 @@ class Net(nn.Module):
     → fc1 [N, 32] → fc2 [N, num_classes].
     """
 
-    def __init__(self, num_classes: int, kernel_size: int) -> None:
+    def __init__(self, num_classes: int, size: int, kernel_size: int) -> None:
         super().__init__()
         self.conv1 = Conv2d(3, 16, kernel_size)
         self.conv2 = Conv2d(16, 8, kernel_size)
-        self.fc1 = nn.Linear(8 * 8 * 8, 32)
+        self.fc1 = nn.Linear(8 * (size // 4) ** 2, 32)
         self.fc2 = nn.Linear(32, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

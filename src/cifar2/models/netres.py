@@ -18,13 +18,13 @@ class NetRes(nn.Module):
     → fc1 [N, 32] → fc2 [N, num_classes].
     """
 
-    def __init__(self, num_classes: int, n_chans1: int, kernel_size: int) -> None:
+    def __init__(self, num_classes: int, size: int, n_chans1: int, kernel_size: int) -> None:
         super().__init__()
         n_chans2 = n_chans1 // 2
         self.conv1 = Conv2d(3, n_chans1, kernel_size)
         self.conv2 = Conv2d(n_chans1, n_chans2, kernel_size)
         self.conv3 = Conv2d(n_chans2, n_chans2, kernel_size)
-        self.fc1 = nn.Linear(n_chans2 * 4 * 4, 32)
+        self.fc1 = nn.Linear(n_chans2 * (size // 8) ** 2, 32)
         self.fc2 = nn.Linear(32, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

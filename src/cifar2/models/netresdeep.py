@@ -42,6 +42,7 @@ class NetResDeep(nn.Module):
     def __init__(
         self,
         num_classes: int,
+        size: int,
         n_chans1: int,
         n_blocks: int,
         shared_blocks: bool,
@@ -54,7 +55,7 @@ class NetResDeep(nn.Module):
         else:
             blocks = [ResBlock(n_chans1, kernel_size) for _ in range(n_blocks)]
         self.resblocks = nn.Sequential(*blocks)
-        self.fc1 = nn.Linear(n_chans1 * 8 * 8, 32)
+        self.fc1 = nn.Linear(n_chans1 * (size // 4) ** 2, 32)
         self.fc2 = nn.Linear(32, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

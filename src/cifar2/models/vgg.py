@@ -16,7 +16,7 @@ class VGG(nn.Module):
     → 3 convs, pool [N, 256, 4, 4] → linear [N, 512] → linear [N, num_classes].
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, size: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         n_in = 3
@@ -26,7 +26,7 @@ class VGG(nn.Module):
                 n_in = n_out
             layers.insert(-1, nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
-        self.fc1 = nn.Linear(256 * 4 * 4, 512)
+        self.fc1 = nn.Linear(256 * (size // 8) ** 2, 512)
         self.relu = nn.ReLU()
         self.fc2 = nn.Linear(512, num_classes)
         for module in self.modules():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -15,11 +16,18 @@ from cifar2 import models
 from cifar2.params import Params
 from cifar2.report.results import SURE, Accuracy, OtherClass
 
+if TYPE_CHECKING:
+    from cifar2.data.dataset import Preparation
+
 ABOUT = {"cifar10": "CIFAR-10", "synthetic": "a synthetic stand-in for CIFAR-10"}
 
 
 def card(
-    run: Params, scores: Sequence[Accuracy], seeds: Sequence[int], others: Sequence[OtherClass]
+    run: Params,
+    scores: Sequence[Accuracy],
+    seeds: Sequence[int],
+    others: Sequence[OtherClass],
+    preparation: Preparation | None = None,
 ) -> str:
     """Return the card, in Markdown, of a network or of one setting with several seeds.
 
@@ -27,17 +35,23 @@ def card(
         run: the settings, but for the seed.
         scores: those of each seed.
         others: what a network says of each other class and of all, if there are any.
+        preparation: of the pictures, if it isn't that of CIFAR-10.
     """
     first = scores[0]
     classes = " or ".join(f"`{name}`" for name in first.classes)
-    network = models.get_model(run.model.name, len(first.classes), **run.model.config())
+    size = preparation.size if preparation else 32
+    network = models.get_model(run.model.name, len(first.classes), size, **run.model.config())
     parameters = sum(parameter.numel() for parameter in network.parameters())
+    takes = ""
+    if preparation:
+        mean, std = preparation.mean, preparation.std
+        takes = f" It takes red, green and blue from 0 to 1, minus {mean}, divided by {std}."
     parts = [
         f"---\n{yaml.safe_dump(_fields(run, scores), sort_keys=False)}---",
         f"# `{first.model}`: {classes}?",
-        f"A network that says which of these classes a picture of 32×32 pixels shows. Its"
+        f"A network that says which of these classes a picture of {size}×{size} pixels shows. Its"
         f" architecture is `{first.model}`, of {parameters:,} parameters."
-        f" It was trained on {ABOUT.get(first.dataset, first.dataset)}.",
+        f" It was trained on {ABOUT.get(first.dataset, first.dataset)}." + takes,
         "## How good it is",
         _accuracies(scores),
         _explained(run, scores, seeds),

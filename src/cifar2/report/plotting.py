@@ -62,6 +62,23 @@ def surest(answers: Sequence[Prediction], images: NDArray[np.uint8], title: str)
 
 
 @default_style
+def samples(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], classes: Sequence[str], title: str
+) -> bytes:
+    """Draw the first eight images of each class, [N, 3, H, W], a class a row; return the PNG."""
+    figure = Figure(figsize=(10, 0.6 + 1.2 * len(classes)), dpi=100, layout="constrained")
+    figure.suptitle(_plain(title), wrap=True)
+    grid = figure.subplots(len(classes), 8, squeeze=False)
+    for label, (name, row) in enumerate(zip(classes, grid, strict=True)):
+        for axes in row:
+            axes.axis("off")
+        for axes, index in zip(row, np.flatnonzero(labels == label), strict=False):
+            axes.imshow(images[index].transpose(1, 2, 0), interpolation="nearest")
+        row[0].set_title(_plain(name), fontsize=9, loc="left")
+    return png(figure)
+
+
+@default_style
 def _images(
     predictions: Sequence[Prediction], images: NDArray[np.uint8], title: str, without: str
 ) -> bytes:

@@ -155,15 +155,17 @@ def write_others(path: Path, others: Sequence[OtherClass], classes: Sequence[str
 def read_others(path: Path) -> list[OtherClass]:
     """Read `neither.csv`; without rows, there were no images of other classes."""
     with files.reading(path) as content:
+        # By position, because a class may be called "images".
+        (_, _, *classes, _, _), *rows = csv.reader(content.decode().splitlines())
         return [
             OtherClass(
-                row.pop("class"),
-                int(row.pop("images")),
-                confidence=float(row.pop("confidence")),
-                sure=float(row.pop("sure")),
-                shares={name: float(share) for name, share in row.items()},
+                name,
+                int(images),
+                dict(zip(classes, map(float, shares), strict=True)),
+                float(confidence),
+                float(sure),
             )
-            for row in files.rows(content)
+            for name, images, *shares, confidence, sure in rows
         ]
 
 

@@ -170,7 +170,7 @@ def fit(
         if count < len(labels):
             permutation = state.losses.argsort(descending=True, stable=True)[permutation]
         if augmented:
-            drawn = augment.draw(len(labels), settings.augment, state.order)
+            drawn = augment.draw(len(labels), images.shape[-1], settings.augment, state.order)
             rows, columns = (lines.to(images.device) for lines in drawn)
         outputs = []
         for batch in permutation.split(run.batch_size):

@@ -21,8 +21,9 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra cifar2[
 
 from cifar2.deployment.export import export  # noqa: E402
 
-DESCRIPTION = Description("net", {}, ["airplane", "bird"], "cifar10")
-METADATA = {"model": "net", "classes": '["airplane", "bird"]', "dataset": "cifar10"}
+OWN = dataset.Preparation((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+DESCRIPTION = Description("net", {}, ["airplane", "bird"], "mine", OWN)
+METADATA = {"model": "net", "classes": '["airplane", "bird"]', "dataset": "mine"}
 # These have the layers of `net1` or fewer; `netresdeep` follows with settings of its own.
 SIMPLER = {"net", "netbn", "netdepth", "netdropout", "netresdeep", "netwidth"}
 
@@ -53,7 +54,7 @@ def test_exported_network_gives_the_same(name: str, config: dict[str, Any], tmp_
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata == METADATA | {"version": __version__}
-    expected = evaluation.compute_logits(network, dataset.normalize(images), mirror=False)
+    expected = evaluation.compute_logits(network, dataset.normalize(images, OWN), mirror=False)
     for size in (1, 7, 40):
         batches = [session.run(None, {"pixels": part.numpy()}) for part in images.split(size)]
         logits, probabilities = (np.concatenate(each) for each in zip(*batches, strict=True))

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from cifar2.data.dataset import Preparation
 from cifar2.errors import FileError, MissingFile
 from cifar2.inference import checkpoint
 from cifar2.inference.checkpoint import Description
@@ -50,7 +51,8 @@ def described(**changes: object) -> bytes:
 )
 def test_network_comes_back_as_it_was(name: str, config: dict[str, Any], tmp_path: Path) -> None:
     network = build(name, 3, **config)
-    description = Description(name, config, ["a", "b", "c"], "synthetic")
+    own = Preparation((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    description = Description(name, config, ["a", "b", "c"], "mine", own)
     checkpoint.save(network, description, tmp_path / "model.pt")
     assert network.training
     back, back_description = checkpoint.load(str(tmp_path / "model.pt"))
@@ -105,6 +107,7 @@ WRONG = OF_ANOTHER + 'Net: Missing key(s) in state_dict: "conv1.weight", "conv1.
 NAN = WEIGHTS | {"conv1.bias": torch.full((16,), math.nan)}
 NO_WEIGHTS: list[object] = [3, {"x": 3}]
 NO_DESCRIPTIONS = [b"\xff", b"[]", b"{}", described(config={"width": 3}), described(classes=2)]
+NO_DESCRIPTIONS.append(described(normalization={"mean": [0, 0, 0], "std": [1, 1, 0]}))
 
 
 @pytest.mark.parametrize(

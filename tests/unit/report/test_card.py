@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from cifar2 import __version__
+from cifar2.data.dataset import Preparation
 from cifar2.report.card import card
 from cifar2.report.results import Accuracy, ClassScores, OtherClass, Scores
 from tests.unit.settings import settings
@@ -71,6 +72,11 @@ def test_numbers_on_other_data_are_not_given_as_those_of_cifar_10() -> None:
     scores.val.per_class["bird"] = None  # val has no image of this class
     text, fields, _, table = described(scores, others=OTHERS)
     assert "It was trained on my photos." in text and "CIFAR-10" not in text
+    assert "It takes red" not in text
+    own = Preparation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 64)
+    text = card(settings(), [scores], [1], [], own)
+    assert "minus (0.5, 0.5, 0.5), divided by (0.25, 0.25, 0.25)." in text
+    assert "a picture of 64×64 pixels" in text and "of 67,242 parameters" in text
     assert "cifar-10" not in fields["tags"] and "val, `bird` alone" not in table
 
 

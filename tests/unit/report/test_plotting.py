@@ -63,6 +63,13 @@ def assert_shows(figure: Figure, title: str, answers: dict[int, str]) -> None:
         assert np.array_equal(pixels, IMAGES[image].transpose(1, 2, 0))
 
 
+def test_samples_are_the_first_eight_of_each_class_in_a_row() -> None:
+    labels = np.array([0, 0, 1, 0, 1])
+    figure = draw(plotting.samples, IMAGES, labels, ["cat", "dog"], "mine")
+    assert_shows(figure, "mine", {0: "", 1: "", 3: "", 2: "", 4: ""})
+    assert [axes.get_title("left") for axes in figure.axes[::8]] == ["cat", "dog"]
+
+
 def test_mistakes_are_those_of_highest_confidence_first() -> None:
     predictions = [
         Prediction(0, "bird", "airplane", 0.6),

@@ -19,7 +19,7 @@ def images(count: int) -> Tensor:
 
 
 def draw(count: int, *, flip: bool, crop: int) -> tuple[Tensor, Tensor]:
-    return augment.draw(count, Augment(flip=flip, crop=crop), torch.Generator().manual_seed(1))
+    return augment.draw(count, 32, Augment(flip=flip, crop=crop), torch.Generator().manual_seed(1))
 
 
 def views(count: int, **settings: Any) -> Tensor:

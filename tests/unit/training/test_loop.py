@@ -282,7 +282,7 @@ def test_order_and_views_of_train_images_are_new_each_epoch_and_val_images_are_p
     for batches in (seen[:3], seen[3:]):
         expected = images[order := torch.randperm(6, generator=generator)]
         if flip or crop:  # each image has a view of its own
-            rows, columns = augment.draw(6, Augment(flip=flip, crop=crop), generator)
+            rows, columns = augment.draw(6, 32, Augment(flip=flip, crop=crop), generator)
             expected = augment.take(images, order, rows[order], columns[order])
             assert not torch.equal(expected, images[order])
         epochs.append(torch.cat(batches[:2]))

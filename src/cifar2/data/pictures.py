@@ -1,25 +1,29 @@
-"""Any picture that Pillow opens, made into what the networks take: RGB, 32×32 pixels."""
+"""Any picture that Pillow opens, made into what the networks take: RGB, and square."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, get_args
 
 import numpy as np
-import torch
+import psutil
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
-from torch import Tensor
 
 from cifar2.errors import FileError, MissingFile, UserError, first_line
+from cifar2.params import Fit, Size
 
-Picture = str | Path | BinaryIO | Image.Image | NDArray[np.uint8] | Tensor
-Fit = Literal["crop", "pad", "stretch"]
+if TYPE_CHECKING:
+    from torch import Tensor
 
-SIZE = 32
+Picture: TypeAlias = "str | Path | BinaryIO | Image.Image | NDArray[np.uint8] | Tensor"
+
+# Of memory for each value of a pixel: in bytes, normalized as float32, and a copy on the way.
+BYTES = 6
 BOX, BICUBIC = Image.Resampling.BOX, Image.Resampling.BICUBIC
 
 # Endings of pictures that Pillow may not open, and what to do then.
@@ -38,8 +42,8 @@ with contextlib.suppress(ImportError):
     pillow_heif.register_heif_opener()
 
 
-def to_tensor(picture: Picture, fit: Fit = "crop") -> Tensor:
-    """Return a picture as uint8 [3, 32, 32], RGB. One of 32×32 pixels keeps its pixels.
+def to_tensor(picture: Picture, fit: Fit = "crop", size: int = 32) -> Tensor:
+    """Return a picture as uint8 [3, size, size], RGB. One of that size keeps its pixels.
 
     It is rotated as its EXIF data say. For an animation, the first frame is used.
 
@@ -55,27 +59,47 @@ def to_tensor(picture: Picture, fit: Fit = "crop") -> Tensor:
         OSError: if it can't be read.
         ValueError: for an array or a tensor of another shape or type.
     """
-    if isinstance(picture, (np.ndarray, Tensor)):
+    import torch
+
+    if isinstance(picture, (np.ndarray, torch.Tensor)):
         picture = _from_array(picture)
-    image = to_rgb(picture) if isinstance(picture, Image.Image) else read(picture)
-    return torch.from_numpy(np.array(shrink(image, fit))).permute(2, 0, 1)
+    image = to_rgb(picture) if isinstance(picture, Image.Image) else read(picture, size)
+    return torch.from_numpy(np.array(resize(image, fit, size))).permute(2, 0, 1)
 
 
-def read(file: str | Path | BinaryIO) -> Image.Image:
-    """Return a file's picture as RGB, rotated as EXIF says; the errors are those of `to_tensor`."""
+def read(file: str | Path | BinaryIO, size: int) -> Image.Image:
+    """Return a file's picture as RGB, to be made `size` pixels high and wide, or less.
+
+    It is rotated as EXIF says. The errors are those of `to_tensor`.
+    """
+    with pillow_warnings():
+        return read_in_thread(file, size)
+
+
+@contextlib.contextmanager
+def pillow_warnings() -> Iterator[None]:
+    """Silence Pillow's warnings, but for that of too many pixels, which becomes an error.
+
+    Python changes this for all threads at once.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what is odd in a file, and is read all the same
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def read_in_thread(file: str | Path | BinaryIO, size: int) -> Image.Image:
+    """Do what `read` does, in one of several threads within `pillow_warnings`."""
     name = str(file) if isinstance(file, (str, Path)) else getattr(file, "name", "the picture")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what is odd in a file, and is read all the same
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                # A large JPEG is decoded at a half, a quarter or an eighth of its size: faster.
-                image.draft(None, (8 * SIZE, 8 * SIZE))
-                image.load()
-                rotated: Image.Image = image
-                with contextlib.suppress(Exception):  # of many types, for damaged EXIF data
-                    rotated = ImageOps.exif_transpose(image)
-                return to_rgb(rotated)
+        with Image.open(file) as image:
+            # A large JPEG is decoded at a half, a quarter or an eighth of its size: faster.
+            image.draft(None, (8 * size, 8 * size))
+            image.load()
+            rotated: Image.Image = image
+            with contextlib.suppress(Exception):  # of many types, for damaged EXIF data
+                rotated = ImageOps.exif_transpose(image)
+            return to_rgb(rotated)
     except FileNotFoundError as error:
         raise MissingFile(name) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -104,20 +128,31 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def shrink(image: Image.Image, fit: Fit) -> Image.Image:
-    """Return an RGB image at 32×32 pixels, a copy; `fit` is that of `to_tensor`."""
-    size = (SIZE, SIZE)
+def resize(image: Image.Image, fit: Fit, size: int) -> Image.Image:
+    """Return an RGB image at size×size pixels, a copy; `fit` is that of `to_tensor`."""
     # The mean over each pixel's area, as in a camera. For enlarging, it would give squares.
-    method = BOX if min(image.size) >= SIZE else BICUBIC
+    method = BOX if min(image.size) >= size else BICUBIC
     if fit == "crop":
-        return ImageOps.fit(image, size, method)
+        return ImageOps.fit(image, (size, size), method)
     if fit == "stretch":
-        return image.resize(size, method)
-    scale = SIZE / max(image.size)
+        return image.resize((size, size), method)
+    scale = size / max(image.size)
     width, height = (max(1, round(scale * side)) for side in image.size)
-    square = Image.new("RGB", size, "white")
-    square.paste(image.resize((width, height), method), ((SIZE - width) // 2, (SIZE - height) // 2))
+    square = Image.new("RGB", (size, size), "white")
+    square.paste(image.resize((width, height), method), ((size - width) // 2, (size - height) // 2))
     return square
+
+
+def check_memory(count: int, size: int) -> None:
+    """Raise UserError if a training on so many pictures, size×size pixels, would not fit."""
+    free = psutil.virtual_memory().available
+    needed = {each: 3 * each**2 * count * BYTES for each in get_args(Size)}
+    if needed[size] > free:
+        fitting = [each for each in needed if needed[each] <= free]
+        hint = f"{max(fitting)} would fit" if fitting else "take fewer pictures"
+        need, have = (f"{number / 2**30:.1f} GiB" for number in (needed[size], free))
+        what = f"{count:,} pictures of {size}×{size} pixels need {need} of memory"
+        raise UserError(f"data.size: {what}, and {have} are free; {hint}")
 
 
 def find(path: Path) -> tuple[list[Path], list[OSError | UserError]]:
@@ -147,7 +182,7 @@ def find(path: Path) -> tuple[list[Path], list[OSError | UserError]]:
 
 def _from_array(array: NDArray[np.uint8] | Tensor) -> Image.Image:
     kind, shape = str(array.dtype).removeprefix("torch."), tuple(array.shape)
-    if isinstance(array, Tensor):
+    if not isinstance(array, np.ndarray):
         fits = len(shape) == 3 and shape[0] == 3
         wanted = "a tensor must be uint8 [3, H, W]"
     else:
@@ -155,6 +190,6 @@ def _from_array(array: NDArray[np.uint8] | Tensor) -> Image.Image:
         wanted = "an array must be uint8 [H, W, 3] or [H, W]"
     if kind != "uint8" or not fits:
         raise ValueError(f"{wanted}, 0 to 255; this is {kind} {list(shape)}")
-    if isinstance(array, Tensor):
+    if not isinstance(array, np.ndarray):
         array = array.permute(1, 2, 0).cpu().numpy()
     return Image.fromarray(array)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from cifar2.deployment import pictures
-from cifar2.deployment.pictures import Fit, to_tensor
+from cifar2.data import pictures
+from cifar2.data.pictures import to_tensor
 from cifar2.errors import FileError
+from cifar2.params import Fit
 
 FITS: tuple[Fit, ...] = get_args(Fit)
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
