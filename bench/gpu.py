@@ -19,8 +19,6 @@ def main() -> None:
     train, val = loops.load(ROOT / "data/cifar2", "cuda")
     check(names, train, val)
     loops.beside_the_chapter(names, 3, train, val)
-    if (ROOT / "zoo").exists():
-        loops.train_variants(names, train, val)
 
 
 def check(names: list[str], train: Labelled, val: Labelled) -> None:

@@ -1,4 +1,4 @@
-"""What is measured: the chapter's loop, this project's, `fast` and `strong`, beside other work."""
+"""What is measured: the chapter's loop, this project's, and epochs beside other work."""
 
 import statistics
 import subprocess
@@ -17,7 +17,7 @@ from bench import chapter
 from bench.machine import ROOT
 from cifar2 import models, params
 from cifar2.data import dataset
-from cifar2.inference import device, evaluation
+from cifar2.inference import device
 from cifar2.report import series
 from cifar2.training import loop
 
@@ -94,22 +94,6 @@ def beside_the_chapter(names: list[str], count: int, train: Labelled, val: Label
         theirs, ours = (statistics.median(each) for each in loops)
         ranges = [f"({each[0]:.3f}-{each[-1]:.3f})" for each in loops]
         print(f"{name:<11} {theirs:8.3f} {ranges[0]} {ours:8.3f} {ranges[1]} {theirs / ours:6.2f}")
-
-
-def train_variants(names: list[str], train: Labelled, val: Labelled) -> None:
-    """Train `fast` with all its seeds and `strong` with one, if their networks are named."""
-    from zoo import variants  # here, because a project may have no zoo
-
-    print("\nvariants of the zoo: seconds of the training loop, val accuracy")
-    zoo = variants.load(ROOT / "zoo/params.yaml").model_copy(update={"common": {}})  # one thread
-    for name, run in variants.runs(zoo, params.load(ROOT / "params.yaml"), "zoo/params.yaml"):
-        if run.model.name in names and (name.startswith("fast-") or name == "strong-1"):
-            state = started(run, train)
-            start = time.perf_counter()
-            list(loop.fit(state, train, val, run))
-            took = time.perf_counter() - start
-            logits = evaluation.compute_logits(state.model, val[0], mirror=run.evaluation.mirror)
-            print(f"{name:<11} {took:7.1f} {evaluation.accuracy(logits, val[1]):.4f}")
 
 
 def beside_other_work(names: list[str], count: int) -> None:

@@ -8,19 +8,16 @@ import torch
 
 from bench import gpu
 from cifar2.data import dataset
-from tests.conftest import needs_zoo, run
+from tests.conftest import run
 
 
-@needs_zoo
 def test_every_table_has_its_values(clone: Path) -> None:
-    words = ["--models", "netstem", "--epochs", "1", "--runs", "3"]
+    words = ["--models", "netstem", "--epochs", "1"]
     said = run("python", "-m", "bench", *words, cwd=clone)
     tables = [
-        r"dvc repro \d+\.\d s, its training loop \d+\.\d s",
+        r"dvc repro \d+\.\d s",
         r"netstem( +\d+\.\d{3} \(\d+\.\d{3}-\d+\.\d{3}\)){2} +\d+\.\d\d",
         r"netstem +\d+( +\d+ \(\d+\.\d\)){2}",
-        *10 * [r"fast-\d+ +\d+\.\d [01]\.\d{4}"],
-        r" +3 +\d+\.\d s +\d+ MiB +\d+\.\d s",
     ]
     lines = [line for line in said.splitlines() if re.search(r"\d$|\d\)$|\d s$", line)]
     for line, table in zip(lines[1:], tables, strict=True):  # the first line is of the machine

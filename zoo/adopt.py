@@ -1,14 +1,10 @@
 """Keep results when the code that made them changes, but not the bytes that it gives.
 
-A change to the training code makes every training outdated, although most changes (a comment, a
-name, a faster way to the same numbers) leave all bytes as they are. To check that takes minutes
-where to train again takes hours. For each variant, the recorded code and the present code train
-side by side: for a few epochs, on a part of the data, with the variant's own settings and one seed.
-If every output is the same, byte for byte, DVC's lock file gets the present code. The network of
-the main pipeline counts as one more variant.
-
-The recorded code is that of the latest commit that agrees with the lock file in all but data and
-results.
+For each variant, the recorded code and the present code train side by side: for a few epochs, on a
+part of the data, with the variant's own settings and one seed. If every output is the same, byte
+for byte, DVC's lock file gets the present code. The network of the main pipeline counts as one more
+variant. The recorded code is that of the latest commit that agrees with the lock file in all but
+data and results.
 """
 
 import importlib.metadata
@@ -41,7 +37,7 @@ LIBRARIES = ("torch", "torchvision", "numpy", "dvclive")
 # What it takes to train: code, pipelines, settings, the versions of the libraries.
 PATHS = (
     "src", "stages", "weights", "zoo/*.py", "*.yaml", "zoo/*.yaml", "pyproject.toml",
-    "requirements.txt", ".dvc/config", ".dvcignore", "zoo/.dvc/config", "zoo/.dvcignore",
+    ".dvc/config", ".dvcignore", "zoo/.dvc/config", "zoo/.dvcignore",
 )  # fmt: skip
 MAIN = "main pipeline"
 
@@ -203,8 +199,7 @@ def _check(recorded: Path, present: Path, training: Training, recorded_task: Tas
 
 
 def _compare_libraries(recorded: Path) -> None:
-    lists = [recorded / name for name in ("requirements.txt", "pyproject.toml")]
-    text = "".join(path.read_text(encoding="utf-8") for path in lists if path.exists())
+    text = (recorded / "pyproject.toml").read_text(encoding="utf-8")
     pinned = dict(re.findall(r"([\w.-]+)==([\w.]+)", text))
     for library in LIBRARIES:
         here = importlib.metadata.version(library).partition("+")[0]  # without "+cpu"

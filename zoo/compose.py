@@ -3,10 +3,9 @@
 A run's settings are the project's, with what its variant changes, and its seed. What the run does
 not use has a fixed value, so that another default trains only the variants that use it. The
 checksums stand in a comment above. They are of the code that the main pipeline's `dvc.yaml` names:
-for a training that of `train`, for an evaluation that of both `train` and `evaluate`. So a run's
-file changes, and DVC runs it again, when its settings or its code do; the zoo's own `dvc.yaml` need
-not name the network of each variant; and the MD5 of the file for the evaluation, which lies beside
-a result as `made_by`, says which settings and code made that result.
+for a training that of `train`, for an evaluation that of both `train` and `evaluate`. So DVC runs a
+run again when its settings or its code change. The MD5 of the file for the evaluation lies beside a
+result as `made_by`, and says which settings and code made it.
 """
 
 import hashlib

@@ -1,7 +1,5 @@
 """`dvc exp run` and the commands that compare and keep experiments."""
 
-import csv
-import json
 import os
 import re
 import shutil
@@ -18,7 +16,7 @@ from tests.commands.test_errors import go_back
 from tests.conftest import edit, environment, run, wait_for, wait_for_queue
 
 
-def test_another_model_is_compared_kept_and_left_by_the_usual_commands(tidy: Path) -> None:
+def test_another_model_is_kept_and_left_by_the_usual_commands(tidy: Path) -> None:
     said = experiment(tidy, "--name=deep", "model.name=netresdeep", "model.n_blocks=1")
     assert stages_run(said) == ["settings", "train", "evaluate", "plot"]
     assert "Ran experiment(s): deep" in said
@@ -32,21 +30,6 @@ def test_another_model_is_compared_kept_and_left_by_the_usual_commands(tidy: Pat
         "-  n_blocks: 10  # residual blocks of netresdeep",
         "+  n_blocks: 1  # residual blocks of netresdeep",
     ]
-    said = run("dvc", "params", "diff", cwd=tidy)
-    assert re.search(r"^params\.yaml +model\.n_blocks +10 +1$", said, re.MULTILINE)
-
-    said = run("dvc", "metrics", "diff", cwd=tidy)
-    before = json.loads(run("git", "show", "HEAD:metrics/accuracy.json", cwd=tidy))
-    for part in ("train", "val"):  # an accuracy may be the same by chance, and is left out then
-        old, new = (round(each[part]["loss"], 5) for each in (before, deep))
-        row = rf"^metrics/accuracy\.json +{part}\.loss +{old} +{new} +-?[\d.]+$"
-        assert re.search(row, said, re.MULTILINE), said
-
-    said = run("dvc", "exp", "show", "--only-changed", "--csv", cwd=tidy)
-    rows = {row["Experiment"] or row["rev"]: row for row in csv.DictReader(said.splitlines())}
-    assert (rows["main"]["model.name"], rows["deep"]["model.name"]) == ("net", "netresdeep")
-    assert float(rows["deep"]["val.loss"]) == pytest.approx(deep["val"]["loss"], abs=1e-5)
-
     run("git", "restore", "--staged", "--worktree", ".", cwd=tidy)
     run("dvc", "exp", "apply", "deep", cwd=tidy)
     assert metrics(tidy) == deep
@@ -72,19 +55,6 @@ def test_holdout_shows_val_and_test_and_a_fold_has_other_val_images(tidy: Path) 
     assert metrics(tidy)["val"] != held["val"]
     said = experiment(tidy, "data.fold=5", status=255)
     assert "data.fold: 5: a data.holdout of 0.2 has folds 0 to 4" in said
-
-
-@pytest.mark.parametrize("command", ["show", "diff HEAD"])
-def test_plots_page_has_curves_confusion_and_pictures(command: str, tidy: Path) -> None:
-    run("dvc", "plots", *command.split(), "--out", "dvc_plots", cwd=tidy)
-    page = (tidy / "dvc_plots" / "index.html").read_text().partition("<main>")[2]
-    confusion = "Confusion of the validation images"
-    for title in ("Loss", "Accuracy", confusion, "Accuracy by confidence"):
-        assert page.count(f'"text": "{title}"') == 1
-    assert "mistakes.png" in page
-    for picture in ("loss", "accuracy"):  # they show what the curves show
-        assert f"{picture}.png" not in page
-    assert run("git", "status", "--porcelain", "dvc_plots", cwd=tidy) == ""
 
 
 @pytest.mark.slow

@@ -1,57 +1,25 @@
 """`dvc repro` in a clone: what it leaves, and what makes it run a stage again."""
 
-import csv
 import json
 import shutil
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from PIL import Image
 
 from cifar2.data import synthetic
 from tests.commands.conftest import experiment, metrics, stages_run
 from tests.conftest import ROOT, STAGES, edit, run
-from tests.stages.source import PLUMBING_FILES
 
 
 def test_results_are_in_git_and_images_and_networks_are_not(clone: Path) -> None:
     tracked = run("git", "ls-files", "metrics", "plots", "data", "models", cwd=clone).split()
-    assert tracked == [
-        "data/checked",
-        "metrics/accuracy.json",
-        "metrics/calibration.json",
-        "metrics/classes.json",
-        "metrics/neither.csv",
-        "models/README.md",
-        "plots/accuracy.png",
-        "plots/loss.png",
-        "plots/predictions.csv",
-        "plots/reliability.csv",
-        "plots/surest.csv",
-        "plots/training/metrics.json",
-        "plots/training/plots/metrics/train/accuracy.tsv",
-        "plots/training/plots/metrics/train/loss.tsv",
-        "plots/training/plots/metrics/val/accuracy.tsv",
-        "plots/training/plots/metrics/val/loss.tsv",
-    ]
+    assert {"data/checked", "metrics/accuracy.json", "plots/predictions.csv"} <= set(tracked)
+    binary = [name for name in tracked if name.endswith((".pt", ".npz", ".png"))]
+    assert binary == ["plots/accuracy.png", "plots/loss.png"]
     assert all((clone / name).stat().st_size < 100_000 for name in tracked)
     assert (clone / "plots/mistakes.png").exists()
-
-
-def test_network_is_a_plain_state_dict_and_its_results_agree(clone: Path) -> None:
-    state_dict = torch.load(clone / "models/model.pt", weights_only=True)
-    assert {"conv1.weight", "fc2.bias"} <= state_dict.keys()
-    description = json.loads((clone / "models/model.json").read_text())
-    result = metrics(clone)
-    for each in (result, description):
-        assert (each["model"], each["dataset"]) == ("net", "synthetic")
-    assert list(result["val"]["per_class"]) == description["classes"] == ["airplane", "bird"]
-    rows = list(csv.DictReader((clone / "plots/predictions.csv").read_text().splitlines()))
-    right = [row["actual"] == row["predicted"] for row in rows]
-    assert sum(right) / len(right) == result["val"]["accuracy"]
-    assert f"| val | {result['val']['accuracy']:.4f} |" in (clone / "models/README.md").read_text()
 
 
 @pytest.mark.slow
@@ -71,21 +39,6 @@ def outdated(clone: Path) -> list[str]:
     return list(json.loads(run("dvc", "status", "--json", cwd=clone)))
 
 
-def comment(*files: Path) -> None:
-    for file in files:
-        file.write_text(file.read_text() + "# a comment\n")
-
-
-def test_comment_in_the_code_outdates_only_the_stages_that_use_it(tidy: Path) -> None:
-    comment(*(tidy / file.relative_to(ROOT) for file in PLUMBING_FILES if file))
-    comment(tidy / "src/cifar2/models/netres.py")
-    assert outdated(tidy) == []
-    comment(tidy / "src/cifar2/report/plotting.py")
-    assert outdated(tidy) == ["plot"]
-    comment(tidy / "src/cifar2/models/net.py")
-    assert outdated(tidy) == ["train", "evaluate", "plot"]
-
-
 @pytest.mark.slow
 def test_other_given_weights_outdate_the_training_alone(tidy: Path) -> None:
     mine = shutil.copytree(tidy / "models", tidy / "weights/mine")
@@ -98,11 +51,6 @@ def test_other_given_weights_outdate_the_training_alone(tidy: Path) -> None:
     assert outdated(tidy) == ["train"]
     assert "; new: fc2\n" in run("dvc", "repro", cwd=tidy)
     shutil.rmtree(mine)
-
-
-def test_stage_whose_outputs_stay_the_same_runs_no_later_one(tidy: Path) -> None:
-    comment(tidy / "src/cifar2/data/download.py")
-    assert stages_run(run("dvc", "repro", cwd=tidy)) == ["download"]
 
 
 def test_committed_run_is_on_cifar10_at_the_defaults() -> None:

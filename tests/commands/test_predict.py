@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from cifar2 import __main__ as cifar2_main
-from cifar2 import __version__, environment
+from cifar2 import environment
 from cifar2.data import dataset, pictures
 from cifar2.report import results
 from tests.conftest import ROOT, contents, run
@@ -235,23 +235,3 @@ def test_help_needs_no_torch_and_threads_of_openmp_do_not_spin(
     env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])}
     assert "the network sees" in run(*CIFAR2, "predict", "--help", cwd=finished, env=env)
     assert run(*CIFAR2, "predict", "a.png", cwd=finished, env=env, status=1) == "PASSIVE\n"
-
-
-# Export
-
-
-def test_exported_network_gives_the_answers_of_the_evaluation(
-    cifar2: Command, finished: Path, tmp_path: Path
-) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra cifar2[onnx]")
-    path = tmp_path / "model.onnx"
-    assert cifar2("export", path) == ""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    images = dataset.load(finished / "data/cifar2/val.pt").images.numpy()
-    (probabilities,) = session.run(["probabilities"], {"pixels": images})
-    metadata = session.get_modelmeta().custom_metadata_map
-    classes = json.loads(metadata.pop("classes"))
-    assert metadata == {"model": "net", "dataset": "synthetic", "version": __version__}
-    expected = results.read_predictions(finished / "plots/predictions.csv")
-    answers = [classes[index] for index in probabilities.argmax(axis=1)]
-    assert answers == [each.predicted for each in expected]

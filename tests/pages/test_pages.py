@@ -77,15 +77,3 @@ def check(block: Block, folder: Path, place: str) -> None:
 
 def test_read_on_names_every_page() -> None:
     assert set(in_order()) == set(results.pages())
-
-
-def test_output_of_a_command_may_differ_in_numbers_and_names_alone() -> None:
-    page = "<!-- not run: no -->\n```console\n$ a \\\n    b\nsaid\n$ c\n```\n"
-    (block,) = blocks(page)
-    assert (block.mark, block.line) == ("not run: no", 1)
-    assert commands(block.text) == [("a \\\n    b", "said\n"), ("c", "")]
-    assert agrees("epoch 1/2  0.5 s\n", "epoch 1/100 12.25 s\n")
-    assert agrees("Ran '…'\n…\nDone\n", "Ran 'bally-sang'\nfirst\nsecond\nDone\n")
-    assert agrees("────\n a\n", "──────────\n a\n")
-    assert not agrees("Done\n", "Failed\n")
-    assert not agrees("Done\n", "Done\nand more\n")

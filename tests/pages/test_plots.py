@@ -74,14 +74,6 @@ def test_runs_of_different_classes_are_shown_side_by_side(tidy: Path, tmp_path: 
     assert re.findall(">([0-9.]+)<", epochs) == ["1", "2", "3"]
 
 
-@needs_browser
-def test_requests_and_errors_are_seen(tmp_path: Path) -> None:
-    page, script = tmp_path / "index.html", "https://example.com/vega.js"
-    page.write_text(f'<!DOCTYPE html><script src="{script}"></script><script>unknown()</script>')
-    _, errors, requests = look(page)
-    assert requests == [script] and "unknown is not defined" in errors[0]
-
-
 def look(page: Path) -> tuple[str, list[str], list[str]]:
     """Open a page in a browser without a network, as wide as a phone.
 

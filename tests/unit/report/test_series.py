@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from cifar2.errors import FileError, MissingFile
 from cifar2.report import series
 from cifar2.training.loop import Epoch
 from tests.conftest import contents
@@ -27,15 +26,6 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "history"
 
 
-@pytest.fixture
-def written(history: Path) -> Path:
-    """Give a folder that has the series of two epochs."""
-    for name, content in FILES.items():
-        (history / name).parent.mkdir(parents=True, exist_ok=True)
-        (history / name).write_bytes(content)
-    return history
-
-
 def test_series_grow_while_they_are_open_and_replace_those_of_an_earlier_run(history: Path) -> None:
     """The editors and `dvc plots` show a training that is under way."""
     for epochs in (3 * EPOCHS, EPOCHS):
@@ -53,22 +43,6 @@ def test_series_grow_while_they_are_open_and_replace_those_of_an_earlier_run(his
     assert files == FILES
     quantities = {name: [getattr(e, name) for e in EPOCHS] for name in Epoch._fields[1:]}
     assert series.read(history) == quantities
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_missing_file_is_named_and_one_of_another_length_is_unfinished(
-    name: str, written: Path
-) -> None:
-    (written / name).write_bytes(b"\n".join(FILES[name].splitlines()[:-1]))
-    with pytest.raises(series.Unfinished, match=f"^{written}: its series differ in length$"):
-        series.read(written)
-    (written / name).unlink()
-    with pytest.raises(MissingFile, match=f"^{written / name}: no such file$"):
-        series.read(written)
-
-
-def test_damaged_file_is_named_with_the_reason(written: Path) -> None:
-    path = written / "plots/metrics/val/loss.tsv"
-    path.write_bytes(b"step\taccuracy\n1\t0.5\n2\t0.5\n")
-    with pytest.raises(FileError, match=rf"^{path}: damaged \('loss'\)$"):
-        series.read(written)
+    (history / "plots/metrics/val/loss.tsv").write_bytes(b"step\tloss\n1\t0.1\n")
+    with pytest.raises(series.Unfinished, match=f"^{history}: its series differ in length$"):
+        series.read(history)

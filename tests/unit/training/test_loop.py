@@ -115,17 +115,6 @@ def test_balanced_steps_are_those_of_a_loss_weighted_by_hand(name: str, smoothin
         assert epoch.train_loss == pytest.approx(torch.cat(each).mean().item())
 
 
-def test_balanced_weights_raise_the_recall_of_the_rare_class() -> None:
-    """One image in ten is of the second class, and a little brighter."""
-    labels = (torch.arange(200) % 10 == 9).long()
-    images = 0.02 * (torch.randn(200) + labels).view(-1, 1, 1, 1).expand(-1, 3, 32, 32)
-    found = {}
-    for weights in ("none", "balanced"):
-        fit(model := linear(), (images, labels), train__class_weights=weights, train__epochs=20)
-        found[weights] = (model(images)[labels == 1].argmax(1) == 1).double().mean()
-    assert found["none"] < 0.3 and found["balanced"] > 0.6
-
-
 def test_bfloat16_is_near_float32_and_not_the_same() -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
@@ -134,19 +123,6 @@ def test_bfloat16_is_near_float32_and_not_the_same() -> None:
         losses.append(epoch.train_loss)
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
-
-
-@pytest.mark.parametrize("name", ["netdropout", "airbench"])
-def test_val_values_are_of_the_network_in_evaluation_mode_at_the_end(name: str) -> None:
-    """Where the network averages over rotations, they are of the images as they are."""
-    images, labels = some_images()
-    model = build(name, n_chans1=2)
-    epoch = fit(model, (images, labels), train__epochs=2)[-1]
-    assert not model.training
-    logits = evaluation.compute_logits(model, images, mirror=False, upright=True)
-    assert epoch.val_loss == evaluation.loss(logits, labels)
-    assert epoch.val_accuracy == evaluation.accuracy(logits, labels)
-    assert (epoch.val_loss != evaluation.loss(model(images), labels)) == (name == "airbench")
 
 
 # The chapter's loop
