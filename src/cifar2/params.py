@@ -267,9 +267,7 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
         case "missing":
             return f"{key}: missing"
         case "string_pattern_mismatch" if path == "train.start":
-            return (
-                f"{key}: {value}: must be none or a name in weights/: letters, digits and -_. alone"
-            )
+            return f"{key}: {value}: must be none or a name in weights/, of letters, digits, -_."
         case "string_pattern_mismatch":
             return f"{key}: {value}: unknown device; devices: auto, cpu, cuda, cuda:N, mps"
         case "value_error":

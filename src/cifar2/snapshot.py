@@ -107,21 +107,20 @@ def kept(folder: Path, key: str) -> Iterator[Snapshot]:
     # The system releases the lock when the process ends, however it ends. The empty file stays:
     # another process may have opened it to wait for it.
     lock = FileLock(folder / f"{key}.lock")
-    held: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     try:
-        held = lock.acquire(timeout=0)
+        lock.acquire(timeout=0)
     except Timeout:
         _log.warning("another process trains the same run; waiting for it to end")
-        held = lock.acquire()
+        lock.acquire()
     except OSError as error:
         _log.warning("%s: %s; don't train the same run twice at once", folder, error.strerror)
-    with held:
-        snapshot = Snapshot(folder / f"{key}.pt", key)
-        try:
-            yield snapshot
-        finally:
-            snapshot.write()
-            _prune(folder, snapshot.path)
+    snapshot = Snapshot(folder / f"{key}.pt", key)
+    try:
+        yield snapshot
+    finally:
+        snapshot.write()
+        _prune(folder, snapshot.path)
+        lock.release()
 
 
 def _prune(folder: Path, own: Path) -> None:
