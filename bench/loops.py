@@ -24,6 +24,7 @@ from cifar2.report import series
 from cifar2.training import loop
 
 Labelled = tuple[Tensor, Tensor]
+PRECISIONS = ("float32", "tf32", "bfloat16")
 # What runs beside an epoch. Each prints a line when it is under way.
 OTHERS = [
     "print(flush=True)",
@@ -127,12 +128,9 @@ def on_a_gpu(names: list[str], train: Labelled, val: Labelled) -> None:
     print("\nsame bytes twice, and after a stop; copies between host and device in an epoch")
     print("network      float32     tf32 bfloat16  resumed   copies")
     for name in names:
-        same = []
-        for precision in ("float32", "tf32", "bfloat16"):
-            run = settings(name, epochs=2, precision=precision)
-            same.append(trained(run, train, val) == trained(run, train, val))
-        run = settings(name, epochs=2)
-        same.append(trained(run, train, val) == trained(run, train, val, stop=True))
+        runs = [settings(name, epochs=2, precision=each) for each in PRECISIONS]
+        same = [trained(run, train, val) == trained(run, train, val) for run in runs]
+        same.append(trained(runs[0], train, val) == trained(runs[0], train, val, stop=True))
         cells = " ".join(f"{'same' if each else 'DIFFER':>8}" for each in same)
         print(f"{name:<11} {cells} {copies(settings(name, epochs=1), train, val):>8}")
 
