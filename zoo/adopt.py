@@ -62,17 +62,15 @@ def adopt() -> int:
     """Record the present code where it gives the recorded bytes; return the exit status."""
     with lock.alone(), tempfile.TemporaryDirectory() as scratch:
         lock.compose()
-        with lock.both_opened() as (main, zoo):
-            outdated = _outdated_trainings(main, zoo)
-        if not outdated:
-            print("zoo: every training has the present code")
-            return 0
-        lock.make_data(stage for training in outdated.values() for stage in training.stages)
-        present = Path(scratch) / "present"
-        copy_code(PATHS, ROOT, present)
-        _compose(present)
-        with lock.both_opened() as (main, zoo):
-            outdated = _outdated_trainings(main, zoo)
+        with lock.opened() as zoo, lock.opened(ROOT) as main:
+            outdated = _outdated_trainings(main.index.stages, zoo)
+            if not outdated:
+                print("zoo: every training has the present code")
+                return 0
+            lock.make_data(stage for training in outdated.values() for stage in training.stages)
+            present = Path(scratch) / "present"
+            copy_code(PATHS, ROOT, present)
+            _compose(present)
             refused = _adopt(outdated, present, Path(scratch) / "recorded")
             for name, reason in refused.items():
                 print(f"{name}: refused: {reason}")
@@ -104,9 +102,7 @@ def _adopt(outdated: Trainings, present: Path, scratch: Path) -> dict[str, str]:
             print(f"{variant}: all bytes are the same ({seconds:.0f} s); {adopted}", flush=True)
         for name in tasks:
             del left[name]
-    reason = "no commit has the code that it was trained with"
-    if _git("rev-parse", "--is-shallow-repository").strip() == b"true":
-        reason += " in this shallow clone; `git fetch --unshallow` gets the others"
+    reason = "no commit here has the code that it was trained with (a shallow clone has too few)"
     return refused | dict.fromkeys(left, reason)
 
 

@@ -68,15 +68,6 @@ def opened(folder: Path = ZOO, wait: bool = True) -> Iterator[Repo]:
         raise UserError(f"DVC in {folder}: {': '.join(reasons)}") from error
 
 
-@contextlib.contextmanager
-def both_opened() -> Iterator[tuple[list[Stage], Repo]]:
-    """Yield the stages of the main pipeline, and the zoo."""
-    with opened(ROOT) as main:
-        stages = main.index.stages  # reads its files, so that an error names this folder
-        with opened() as zoo:
-            yield stages, zoo
-
-
 def reproduce(folder: Path, stages: list[str], wait: bool = True, alone: bool = True) -> None:
     """Let DVC run stages (`alone`, or with those that they depend on) that are not up to date."""
     os.environ["PATH"] = PATH
@@ -192,11 +183,9 @@ def task_of(name: str, stages: list[Stage]) -> Task:
 
 def hash_of(file: Path) -> str:
     """Return the MD5 of a file, or "" if there is none."""
-    try:
-        stat = file.stat()
-        return _hash_of(file, stat.st_mtime_ns, stat.st_size)
-    except (FileNotFoundError, IsADirectoryError):
+    if not file.is_file():
         return ""
+    return _hash_of(file, file.stat().st_mtime_ns, file.stat().st_size)
 
 
 @functools.cache
