@@ -1,5 +1,6 @@
-"""What is measured: the chapter's loop, this project's, and epochs beside other work."""
+"""What is measured: the chapter's loop, this project's, epochs beside other work, and bytes."""
 
+import io
 import statistics
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import profile
 from torch.utils.data import DataLoader
 
 from bench import chapter
@@ -22,6 +24,7 @@ from cifar2.report import series
 from cifar2.training import loop
 
 Labelled = tuple[Tensor, Tensor]
+PRECISIONS = ("float32", "tf32", "bfloat16")
 # What runs beside an epoch. Each prints a line when it is under way.
 OTHERS = [
     "print(flush=True)",
@@ -119,3 +122,39 @@ def short_epochs(name: str) -> Iterator[None]:
     images = torch.randint(256, (20 * run.train.batch_size, 3, 32, 32), dtype=torch.uint8)
     train = dataset.normalize(images), torch.arange(len(images)) % 2
     return project_epochs(run, train, (train[0][:100], train[1][:100]))
+
+
+def on_a_gpu(names: list[str], train: Labelled, val: Labelled) -> None:
+    print("\nsame bytes twice, and after a stop; copies between host and device in an epoch")
+    print("network      float32     tf32 bfloat16  resumed   copies")
+    for name in names:
+        runs = [settings(name, epochs=2, precision=each) for each in PRECISIONS]
+        same = [trained(run, train, val) == trained(run, train, val) for run in runs]
+        same.append(trained(runs[0], train, val) == trained(runs[0], train, val, stop=True))
+        cells = " ".join(f"{'same' if each else 'DIFFER':>8}" for each in same)
+        print(f"{name:<11} {cells} {copies(settings(name, epochs=1), train, val):>8}")
+
+
+def trained(run: params.Params, train: Labelled, val: Labelled, stop: bool = False) -> bytes:
+    """Return the bytes of a network's weights; stopped after its first epoch, and resumed."""
+    state = started(run, train)
+    if stop:
+        next(loop.fit(state, train, val, run))
+        saved = io.BytesIO()
+        torch.save(state.state_dict(), saved)
+        saved.seek(0)
+        state = started(run, train)
+        torch.manual_seed(0)  # whatever another process did
+        state.load_state_dict(torch.load(saved, map_location="cpu", weights_only=True))
+    list(loop.fit(state, train, val, run))
+    weights = state.model.state_dict().values()
+    return b"".join(each.cpu().contiguous().numpy().tobytes() for each in weights)
+
+
+def copies(run: params.Params, train: Labelled, val: Labelled) -> int:
+    """Return how often an epoch copies between host and device."""
+    state = started(run, train)
+    with profile() as profiled:  # of the CPU, and of CUDA where it is
+        list(loop.fit(state, train, val, run))
+    found = [each for each in profiled.key_averages() if each.key.startswith("Memcpy")]
+    return sum(each.count for each in found if "HtoD" in each.key or "DtoH" in each.key)

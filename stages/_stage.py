@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import importlib
 import inspect
-import itertools
 import logging
 import os
 import signal
@@ -58,8 +57,6 @@ def run(words: Sequence[str]) -> NoReturn:
     if name not in names and not name.startswith("zoo."):
         print(f"usage: python stages {{{','.join(names)}}} --help", file=sys.stderr)
         sys.exit(2)
-    if "DVC_STAGE" in os.environ:
-        _renew_times()
     stage = importlib.import_module(name)
     parser = argparse.ArgumentParser(f"python stages {name}", description=stage.__doc__)
     parameters = inspect.signature(stage.main).parameters
@@ -69,15 +66,12 @@ def run(words: Sequence[str]) -> NoReturn:
         parser.add_argument(option, type=Path, required=required, metavar="PATH", help=text)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     arguments = vars(parser.parse_args(words[1:]))
-    places = {key.replace("_", "-"): Path(os.path.abspath(p)) for key, p in arguments.items() if p}
-    for one, other in itertools.permutations(places, 2):
-        if places[one].is_relative_to(places[other]):  # stages write files, and replace folders
-            _fail(name, f"--{one} must not be --{other} or lie in it: {places[one]}")
     for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup sets SIG_IGN
             signal.signal(number, _stop)
-    if "DVC_STAGE" in os.environ and (dvc := _dvc()):
-        threading.Thread(target=_stop_with, args=[dvc], daemon=True).start()
+    if "DVC_STAGE" in os.environ:
+        _renew_times()
+        threading.Thread(target=_stop_with_dvc, daemon=True).start()
     try:
         stage.main(**arguments)
     except MissingFile as error:
@@ -125,22 +119,19 @@ def _stop(number: int, _: FrameType | None) -> NoReturn:
     raise Stopped(number)
 
 
-def _dvc() -> psutil.Process | None:
-    """Return the DVC process that runs this stage; there may be a shell and more in between.
+def _stop_with_dvc() -> None:
+    """Stop when DVC was killed: it would not record the outputs, and may run again meanwhile.
 
-    DVC gives the variable DVC_STAGE to all of these, and does not have it itself.
+    DVC gives the variable DVC_STAGE to the stage and to a shell in between. It has none itself.
     """
     for process in psutil.Process().parents():
         with contextlib.suppress(psutil.Error):
             if "DVC_STAGE" not in process.environ():
-                return process
-    return None
-
-
-def _stop_with(dvc: psutil.Process) -> None:
-    """Stop when DVC was killed: it would not record the outputs, and may run again meanwhile."""
+                break
+    else:
+        return
     with contextlib.suppress(psutil.NoSuchProcess):
-        while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.5)
     if sys.platform == "win32":  # there, os.kill would end the process without saving
         _thread.interrupt_main(signal.SIGTERM)

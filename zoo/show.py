@@ -1,5 +1,6 @@
 """The command that trains a variant by itself, as an experiment of the main pipeline."""
 
+import json
 import shlex
 import textwrap
 
@@ -17,33 +18,23 @@ def command(variant: str) -> str:
     path = ROOT / "zoo" / "params.yaml"
     zoo = variants.load(path)
     defaults = params.load(ROOT / "params.yaml")
-    known = {name: group.seeds for group in zoo.groups().values() for name in group.variants}
-    known |= zoo.compared()
-    if variant not in known:
-        hint = params.did_you_mean(variant, list(known))
-        raise UserError(f"{variant!r}: unknown variant;{hint} variants: {', '.join(known)}")
-    if not known[variant]:
-        raise UserError(f"{variant}: no seeds")
-    name = f"{variant}-{known[variant][0]}"
-    runs = variants.runs(zoo, defaults, str(path))
-    wanted = next(run for key, run in runs if key == name).model_dump()
-    flags = [
-        f"-S {shlex.quote(f'{section}.{key}={_written(wanted[section][key])}')}"
-        for section, values in defaults.model_dump().items()
-        for key, value in values.items()
-        if wanted[section][key] != value
-    ]
+    first: dict[str, params.Params] = {}  # run of each variant
+    for name, run in variants.runs(zoo, defaults, str(path)):
+        first.setdefault(name.rpartition("-")[0], run)
+    if variant not in first:
+        hint = params.did_you_mean(variant, list(first))
+        raise UserError(f"{variant!r}: unknown variant;{hint} variants: {', '.join(first)}")
+    wanted = first[variant].model_dump()
+    words = ["dvc exp run", f"--name {variant}"]
+    for section, values in defaults.model_dump().items():
+        for key, value in values.items():
+            if (other := wanted[section][key]) != value:  # written as YAML, without quotes
+                text = json.dumps(other, ensure_ascii=False, separators=(",", ":"))
+                flag = f"{section}.{key}={text}".replace('"', "")
+                words.append(f"-S {shlex.quote(flag)}")
     # Lines that a shell reads as one; a flag stays in one of them.
-    words = ["dvc exp run", f"--name {variant}", *flags]
     text = " ".join(word.replace(" ", "\0") for word in words)
     lines = textwrap.wrap(
         text, 96, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
     return " \\\n".join(lines).replace("\0", " ")
-
-
-def _written(value: object) -> str:
-    """Write a value as DVC's `-S` reads it."""
-    if isinstance(value, list):
-        return f"[{','.join(map(str, value))}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)

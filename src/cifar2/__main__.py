@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from cifar2 import environment, files, models
 from cifar2.errors import FileError, MissingFile, UserError, first_line, printable
@@ -81,9 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     sheet = f"draw the first {ON_A_SHEET} pictures and what the network sees of them, as PNG"
     add("--plot", type=Path, metavar="FILE", help=sheet)
     export = commands.add_parser("export", help="write the network as ONNX")
-    export.description = (
-        "Write ONNX: pixels, uint8 [N, 3, size, size], to logits and probabilities."
-    )
+    export.description = "Write ONNX: uint8 [N, 3, size, size] to logits and probabilities."
     export.set_defaults(command=_export)
     export.add_argument("file", type=Path, metavar="FILE", help="the file to write")
     compare = commands.add_parser("experiments", help="print a table of experiments")
@@ -116,13 +114,8 @@ def _load(path: Path, architecture: str | None) -> tuple[nn.Module, Description]
         if run.data.classes == "all":
             raise UserError(f"--architecture: data.classes of {SETTINGS} must be a list, not all")
         config = run.model.model_copy(update={"name": architecture}).config()
-        description = Description(
-            architecture,
-            config,
-            list(run.data.classes),
-            "unknown",
-            CIFAR10._replace(size=run.data.size),
-        )
+        classes, prepared = list(run.data.classes), CIFAR10._replace(size=run.data.size)
+        description = Description(architecture, config, classes, "unknown", prepared)
     try:
         return load(path, description)
     except MissingFile as error:
@@ -176,9 +169,11 @@ def _predict(arguments: argparse.Namespace) -> int:
     def read_each() -> Iterator[Image]:
         for path in tqdm(found, unit="picture", leave=False, disable=hidden):
             try:
-                picture = pictures.read(
-                    _standard_input() if path == STANDARD_INPUT else path, prepared.size
-                )
+                file: Path | io.BytesIO = path
+                if path == STANDARD_INPUT:
+                    file = io.BytesIO(sys.stdin.buffer.read())
+                    file.name = str(path)
+                picture = pictures.read(file, prepared.size)
             except (FileError, OSError) as error:
                 with tqdm.external_write_mode():
                     _say(error)
@@ -253,12 +248,6 @@ def _experiments(arguments: argparse.Namespace) -> int:
         raise UserError(first_line(error)) from error
     print(experiments.table(rows, IMAGES), end="")
     return 0
-
-
-def _standard_input() -> BinaryIO:
-    content = io.BytesIO(sys.stdin.buffer.read())
-    content.name = str(STANDARD_INPUT)
-    return content
 
 
 if __name__ == "__main__":

@@ -22,18 +22,8 @@ from cifar2 import PLUMBING, files, params
 INTERVAL = 30.0  # seconds between two writings, at least
 MAX_AGE = 30 * 24 * 3600.0  # seconds
 MAX_BYTES = 2**30  # of all snapshots together
-# Variables by which the libraries beneath PyTorch take other kernels, or fewer bits.
-KERNELS = (
-    "CUBLAS_WORKSPACE_CONFIG",
-    "DNNL_DEFAULT_FPMATH_MODE",
-    "DNNL_MAX_CPU_ISA",
-    "MKL_CBWR",
-    "MKL_ENABLE_INSTRUCTIONS",
-    "NVIDIA_TF32_OVERRIDE",
-    "ONEDNN_DEFAULT_FPMATH_MODE",
-    "ONEDNN_MAX_CPU_ISA",
-    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
-)
+# Variables by which the libraries beneath PyTorch take other kernels, or fewer bits, begin so.
+KERNELS = ("CUBLAS_", "DNNL_", "MKL_", "NVIDIA_TF32_", "ONEDNN_", "TORCH_ALLOW_TF32_")
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +37,7 @@ def key(settings: params.Params, device: torch.device, inputs: Iterable[Path]) -
     used = params.of_training(settings).model_dump(mode="json", exclude=apart)
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     machine = [str(device), chip, torch.__version__, torch.backends.cpu.get_cpu_capability()]
-    kernels = [os.environ.get(name) for name in KERNELS]
+    kernels = [each for each in sorted(os.environ.items()) if each[0].startswith(KERNELS)]
     digest = hashlib.sha256(json.dumps([used, machine, kernels], sort_keys=True).encode())
     names = sorted(sys.modules.keys() - PLUMBING)
     modules = [sys.modules[name].__file__ for name in names if name.startswith("cifar2.")]
@@ -66,22 +56,17 @@ class Snapshot:
     def __init__(self, path: Path, key: str) -> None:
         self.path, self._key = path, key
         self._written_at = time.monotonic()
-        self._changed = False
         self.content = self._read()
 
     def put(self, content: dict[str, Any]) -> None:
         """Take tensors and plain containers; write them if the last writing is INTERVAL ago."""
-        self._changed = True  # first, because a signal to stop may come between the two
         self.content = content
         if time.monotonic() - self._written_at >= INTERVAL:
             self.write()
 
     def write(self) -> None:
-        """Write what was put, unless it is written. A failure is a warning, and the run goes on.
-
-        The file appears whole or not at all, and ends with a checksum of its bytes.
-        """
-        if not self._changed:
+        """Write what was put, and a checksum. A failure is a warning, and the run goes on."""
+        if self.content is None:
             return
         buffer = io.BytesIO()
         torch.save({"key": self._key, "content": self.content}, buffer)
@@ -90,8 +75,6 @@ class Snapshot:
             files.write(self.path, body + hashlib.sha256(body).digest())
         except OSError as error:
             _log.warning("can't write a snapshot: %s: %s", error.filename, error.strerror)
-            return
-        self._changed = False
         self._written_at = time.monotonic()
 
     def shorter(self) -> Snapshot | None:
@@ -102,12 +85,11 @@ class Snapshot:
         return Snapshot(path, path.stem) if path else None
 
     def _read(self) -> dict[str, Any] | None:
-        try:
-            whole = self.path.read_bytes()
-        except FileNotFoundError:
+        if not self.path.exists():
             return None
+        whole = self.path.read_bytes()
         body, checksum = whole[:-32], whole[-32:]
-        if hashlib.sha256(body).digest() == checksum:
+        if hashlib.sha256(body).digest() == checksum:  # PyTorch checks none
             saved = torch.load(io.BytesIO(body), weights_only=True)
             if saved["key"] == self._key:
                 return saved["content"]
@@ -125,25 +107,27 @@ def kept(folder: Path, key: str) -> Iterator[Snapshot]:
     # The system releases the lock when the process ends, however it ends. The empty file stays:
     # another process may have opened it to wait for it.
     lock = FileLock(folder / f"{key}.lock")
-    held: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     try:
-        held = lock.acquire(timeout=0)
+        lock.acquire(timeout=0)
     except Timeout:
         _log.warning("another process trains the same run; waiting for it to end")
-        held = lock.acquire()
+        lock.acquire()
     except OSError as error:
         _log.warning("%s: %s; don't train the same run twice at once", folder, error.strerror)
-    with held:
-        _prune(folder)
-        snapshot = Snapshot(folder / f"{key}.pt", key)
-        try:
-            yield snapshot
-        finally:
-            snapshot.write()
+    snapshot = Snapshot(folder / f"{key}.pt", key)
+    try:
+        yield snapshot
+    finally:
+        snapshot.write()
+        _prune(folder, snapshot.path)
+        lock.release()
 
 
-def _prune(folder: Path) -> None:
-    """Remove old snapshots, and the oldest while all together are too big; none that is in use."""
+def _prune(folder: Path, own: Path) -> None:
+    """Remove old snapshots, and the oldest while all together are too big, but not this one.
+
+    Another process that is under way has its own in memory, and writes it again.
+    """
     found = []
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # another process prunes too
@@ -152,8 +136,7 @@ def _prune(folder: Path) -> None:
     total = 0
     for path, stat in sorted(found, key=lambda each: each[1].st_mtime, reverse=True):
         total += stat.st_size
-        if total > MAX_BYTES or time.time() - stat.st_mtime > MAX_AGE:
-            key = path.name.strip(".").partition(".")[0]
-            lock = FileLock(folder / f"{key}.lock")
-            with contextlib.suppress(OSError), lock.acquire(timeout=0):  # or no locks
-                path.unlink(missing_ok=True)
+        is_old = time.time() - stat.st_mtime > MAX_AGE
+        if path != own and (is_old or total > MAX_BYTES):
+            with contextlib.suppress(OSError):
+                path.unlink()

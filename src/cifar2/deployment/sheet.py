@@ -34,7 +34,30 @@ def contact_sheet(
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", "Glyph")  # in no font of this system
-        return png(_figure(names, pictures, answers))
+        rows = -(-len(pictures) // 2)
+        height = 0.5 + rows * max(1.7, 0.22 * len(answers[0].probabilities))
+        figure = Figure(figsize=(10, height), dpi=100, layout="constrained")
+        if len(pictures) < len(answers):
+            figure.suptitle(f"the first {len(pictures)} of {len(answers):,} pictures", fontsize=11)
+        grid = figure.subplots(rows, 6, squeeze=False, width_ratios=[1, 1, 1.2] * 2)
+        for axes in grid.flat:
+            axes.axis("off")
+        for (left, middle, right), name, (picture, seen), answer in zip(
+            grid.reshape(-1, 3), names, pictures, answers, strict=False
+        ):
+            left.imshow(picture)
+            left.set_title(name if len(name) <= 22 else "…" + name[-21:], fontsize=9)
+            middle.imshow(seen, interpolation="nearest")
+            middle.set_title(f"as {seen.width} × {seen.height}", fontsize=9)
+            right.axis("on")
+            for place, (label, probability) in enumerate(answer.probabilities.items()):
+                colour = HIGHEST_COLOUR if probability == answer.probability else OTHER_COLOUR
+                right.barh(place, probability, color=colour)
+                right.text(0.02, place, f"{label} {probability:.2f}", va="center", fontsize=9)
+            right.set(xlim=(0, 1), xticks=[], yticks=[])
+            right.invert_yaxis()
+            right.spines[:].set_visible(False)
+        return png(figure)
 
 
 def _fonts(letters: set[str]) -> list[str]:
@@ -48,32 +71,3 @@ def _fonts(letters: set[str]) -> list[str]:
                     families.append(font.name)
                     letters = letters - found
     return families
-
-
-def _figure(
-    names: Sequence[str], pictures: Sequence[tuple[Image, Image]], answers: Sequence[Answer]
-) -> Figure:
-    rows = -(-len(pictures) // 2)
-    height = 0.5 + rows * max(1.7, 0.22 * len(answers[0].probabilities))
-    figure = Figure(figsize=(10, height), dpi=100, layout="constrained")
-    if len(pictures) < len(answers):
-        figure.suptitle(f"the first {len(pictures)} of {len(answers):,} pictures", fontsize=11)
-    grid = figure.subplots(rows, 6, squeeze=False, width_ratios=[1, 1, 1.2] * 2)
-    for axes in grid.flat:
-        axes.axis("off")
-    for (left, middle, right), name, (picture, seen), answer in zip(
-        grid.reshape(-1, 3), names, pictures, answers, strict=False
-    ):
-        left.imshow(picture)
-        left.set_title(name if len(name) <= 22 else "…" + name[-21:], fontsize=9)
-        middle.imshow(seen, interpolation="nearest")
-        middle.set_title(f"as {seen.width} × {seen.height}", fontsize=9)
-        right.axis("on")
-        for place, (label, probability) in enumerate(answer.probabilities.items()):
-            colour = HIGHEST_COLOUR if probability == answer.probability else OTHER_COLOUR
-            right.barh(place, probability, color=colour)
-            right.text(0.02, place, f"{label} {probability:.2f}", va="center", fontsize=9)
-        right.set(xlim=(0, 1), xticks=[], yticks=[])
-        right.invert_yaxis()
-        right.spines[:].set_visible(False)
-    return figure
