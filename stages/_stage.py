@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import importlib
 import inspect
+import itertools
 import logging
 import os
 import signal
@@ -66,6 +67,10 @@ def run(words: Sequence[str]) -> NoReturn:
         parser.add_argument(option, type=Path, required=required, metavar="PATH", help=text)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     arguments = vars(parser.parse_args(words[1:]))
+    places = {key.replace("_", "-"): Path(os.path.abspath(p)) for key, p in arguments.items() if p}
+    for one, other in itertools.permutations(places, 2):
+        if places[one].is_relative_to(places[other]):  # stages write files, and replace folders
+            _fail(name, f"--{one} must not be --{other} or lie in it: {places[one]}")
     for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup sets SIG_IGN
             signal.signal(number, _stop)

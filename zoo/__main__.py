@@ -19,10 +19,8 @@ def main(words: Sequence[str] | None = None) -> None:
     training = commands.add_parser("train", help="train every variant that is not up to date")
     help = "runs at once, of one thread each"
     training.add_argument("--jobs", type=int, default=1, metavar="N", help=help)
-    help = "let a Ray cluster do it; auto: the one running here"
+    help = "let a Ray cluster do it: HOST:PORT, or auto for the one running here"
     training.add_argument("--cluster", metavar="ADDRESS", help=help)
-    help = "with --cluster: do N runs, drawn at random, on two machines and compare them"
-    training.add_argument("--verify", type=int, default=0, metavar="N", help=help)
     help = "remove the files in zoo/models and zoo/runs that no run writes"
     training.add_argument("--remove-orphans", action="store_true", help=help)
     commands.add_parser(
@@ -35,12 +33,8 @@ def main(words: Sequence[str] | None = None) -> None:
     help = "print the `dvc exp run` for a variant"
     commands.add_parser("show", help=help).add_argument("variant")
     arguments = parser.parse_args(words)
-    if arguments.command == "train":
-        for name, least in (("jobs", 1), ("verify", 0)):
-            if (given := getattr(arguments, name)) < least:
-                parser.error(f"--{name}: {given} is not allowed, at least {least}")
-        if arguments.verify and not arguments.cluster:
-            parser.error("--verify: it takes a cluster, --cluster ADDRESS")
+    if arguments.command == "train" and arguments.jobs < 1:
+        parser.error(f"--jobs: {arguments.jobs} is not allowed, at least 1")
     try:
         match arguments.command:
             case "show":
@@ -49,8 +43,7 @@ def main(words: Sequence[str] | None = None) -> None:
             case "adopt":
                 status = adopt()
             case "train" if arguments.cluster:
-                execute = on_cluster(arguments.cluster, arguments.verify)
-                status = train(execute, arguments.remove_orphans)
+                status = train(on_cluster(arguments.cluster), arguments.remove_orphans)
             case "train":
                 status = train(on_threads(arguments.jobs), arguments.remove_orphans)
     except UserError as error:

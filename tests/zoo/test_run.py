@@ -1,16 +1,12 @@
-"""A run of the zoo in a folder of its own, with commands that take no time; what a worker sends."""
+"""A run of the zoo in a folder of its own, with commands that take no time."""
 
 from pathlib import Path
 
 import pytest
 
-from zoo import cluster
-from zoo.cluster import Returned
 from zoo.run import Failed, Task, do, log_of, md5
 
 COPY = "python -c \"import shutil; shutil.copy('settings.yaml', 'model.pt')\""
-WEIGHTS = {"models/net-1/model.pt": b"weights"}
-HASHES = {"models/net-1/model.pt": md5(b"weights")}
 
 
 @pytest.fixture
@@ -46,28 +42,3 @@ def test_it_returns_files_and_folders_and_leaves_only_a_log(code: Path) -> None:
 def test_it_says_what_failed(commands: list[str], settings: bytes, reason: str, code: Path) -> None:
     with pytest.raises(Failed, match=reason):
         do_run(code, *commands, settings=settings)
-
-
-def test_a_result_that_was_damaged_on_its_way_is_refused(tmp_path: Path) -> None:
-    sent = Returned("id", "10.0.0.7", b"", WEIGHTS, {"models/net-1/model.pt": md5(b"Weights")}, "")
-    ended = cluster._received("net-1", sent, None, tmp_path)
-    assert ended == ("net-1", {}, "what 10.0.0.7 sent was damaged on its way")
-
-
-def test_a_result_is_kept_if_the_machine_that_was_to_verify_it_dies(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sent = Returned("id", "10.0.0.7", b"", WEIGHTS, HASHES, "")
-    lost = Returned("", "", b"", {}, {}, "the node died")
-    assert cluster._received("net-1", lost, sent, tmp_path) == ("net-1", WEIGHTS, "")
-    assert capsys.readouterr().err == "zoo: net-1: done on one machine only: the node died\n"
-
-
-def test_a_run_takes_a_part_of_a_gpu_if_its_settings_say_so(tmp_path: Path) -> None:
-    settings = tmp_path / "net-1.yaml"
-    settings.write_text("train:\n  device: cuda:0\n  threads: 1\n")
-    takes = cluster._resources(settings)
-    assert takes == {"num_cpus": 1, "num_gpus": 0.25}
-    lack = "it takes 1 core and a GPU, and no machine of the cluster has that"
-    assert cluster._lack(takes, [{"CPU": 1}]) == lack
-    assert cluster._lack(takes, [{"CPU": 4, "GPU": 1}]) == ""
