@@ -1,8 +1,8 @@
 """The machines of a Ray cluster do the zoo's runs.
 
 A run is a task of Ray. Its code and inputs come from here, and what it wrote comes back; a machine
-needs only the same Python and libraries. If the process or the machine that does a run dies, Ray
-gives the run to another.
+needs only the same environment. If the process or the machine that does a run dies, Ray gives the
+run to another.
 """
 
 from __future__ import annotations
