@@ -100,12 +100,12 @@ def test_source_and_classes_are_looked_up(
 def test_pictures_that_do_not_fit_into_memory_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    memory = SimpleNamespace(available=3 * 64**2 * 12_000 * 6)
+    memory = SimpleNamespace(available=2 * 2**30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     write(tmp_path / "params.yaml", data__size=96)
     with pytest.raises(UserError) as caught:
         main("settings", tmp_path)
     assert str(caught.value) == (
-        "data.size: 12,000 pictures of 96×96 pixels need 1.9 GiB of memory, and 0.8 GiB are free;"
+        "data.size: 12,000 pictures of 96×96 pixels need 3.2 GiB of memory, and 2.0 GiB are free;"
         " 64 would fit"
     )
