@@ -37,8 +37,8 @@ def test_page_is_the_source_with_the_library_and_keeps_what_dvc_replaces() -> No
 @pytest.mark.parametrize(
     "command, folder, charts, pictures",
     [
-        ("show", ".", 3, 2),
-        ("diff HEAD~1 HEAD", ".", 3, 2),
+        ("show", ".", 3, 3),
+        ("diff HEAD~1 HEAD", ".", 3, 3),
         pytest.param("show", "zoo", 0, 4, marks=needs_zoo),
     ],
 )
