@@ -6,6 +6,7 @@ A new setting is a line in `params.yaml`, a line here, and its use.
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -50,6 +51,12 @@ def _known_model(name: str) -> str:
     return name
 
 
+def _odd(size: int) -> int:
+    if size % 2 == 0:
+        raise ValueError("must be odd, so that the convolution keeps height and width")
+    return size
+
+
 def _folder_name(name: str) -> str:
     """Refuse what is no plain name on every system, or what a shell or DVC would read."""
     if name[:1] in ("", ".", "-", "~") or not name.isprintable() or set(name) & set('/\\:*?"<>|$`'):
@@ -73,8 +80,6 @@ Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Str = Annotated[str, Field(strict=True)]
 Bool = Annotated[bool, Field(strict=True)]
 Size = Literal[32, 64, 96, 128]  # pixels
-# Odd, so that a convolution keeps height and width.
-Kernel = Literal[1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31]
 Fit = Literal["crop", "pad", "stretch"]
 Classes = Annotated[list[str] | Literal["all"], PlainValidator(_all_or_names)]
 
@@ -108,7 +113,7 @@ class Model(Group):
     n_blocks: Annotated[Int, Field(ge=1, le=1000), Unused(1)]
     dropout: Annotated[Float, Field(ge=0, lt=1), Unused(0.0)]
     shared_blocks: Annotated[Bool, Unused(False)]
-    kernel_size: Annotated[Kernel, Unused(1)]
+    kernel_size: Annotated[Int, Field(ge=1, le=31), AfterValidator(_odd), Unused(1)]
 
     def config(self) -> dict[str, Any]:
         """Return the settings that the chosen network takes, for `models.get_model`."""
@@ -266,6 +271,10 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
             return f"{key}: unknown setting;{hint} settings here: {', '.join(options)}"
         case "missing":
             return f"{key}: missing"
+        case "literal_error":
+            options = re.findall(r"\w+(?=[',]| or |$)", error["ctx"]["expected"])
+            hint = did_you_mean(error["input"], options)
+            return f"{key}: {value} is not allowed;{hint} allowed: {', '.join(options)}"
         case "string_pattern_mismatch" if path == "train.start":
             return f"{key}: {value}: must be none or a name in weights/, of letters, digits, -_."
         case "string_pattern_mismatch":
