@@ -2,8 +2,8 @@
 
 Val is CIFAR-10's test images. With `data.holdout`, val is a share of the train images instead, and
 CIFAR-10's test images are test. The test images of all classes are kept, to ask the
-network about those that it does not know. A folder's val pictures stand for CIFAR-10's test images;
-where it has none, val is the share, and nothing is test.
+network about those that it does not know. A folder's val pictures take the place of CIFAR-10's test
+images. Without them, val is the share, and there is no test.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HELP = {
     "data": "the folder to put train.pt and val.pt into, and test.pt if there is one",
     "whole_val": "the file to write CIFAR-10's test images to, of all classes",
     "sources": "the folder of the folders of pictures that data.source may name",
-    "facts": "the file to write counts of the images to, JSON",
+    "facts": "the file to write the counts of images to, JSON",
 }
 
 
@@ -45,7 +45,8 @@ def main(
 
     from cifar2.data import dataset
 
-    prepared, numbers = dataset.CIFAR10._replace(size=run.size, fit=run.fit), None
+    prepared = dataset.CIFAR10._replace(size=run.size, fit=run.fit)
+    numbers, sides = None, list[int]()
     if own := run.source not in params.BUILT_IN:
         if not sources:
             raise UserError(f"data.source: {run.source!r}: there are no folders of pictures here")
@@ -53,33 +54,36 @@ def main(
         pictures.check_memory(sum(map(len, found.parts.values())), run.size)
         source, names = run.source, found.classes
         arrays, numbers, sides = folder.read(found, run.fit, run.size)
+        every = [label for _, of_part in arrays.values() for label in of_part]
+        wanted = params.chosen_classes(run.classes, names, source)
+        sides = [s for s, label in zip(sides, every, strict=True) if names[label] in wanted]
     else:
         source, names, arrays = read(raw)
-        sides = [32]
     whole = {}
     for part, (images, labels) in arrays.items():
         tensors = torch.from_numpy(images), torch.from_numpy(labels)
         whole[part] = dataset.Dataset(*tensors, names, source, prepared)
-    others = whole.get("val")
+    given_val = whole.get("val")
     if run.holdout:
-        whole |= {"test": others} if others else {}
+        whole |= {"test": given_val} if given_val else {}
         whole["train"], whole["val"] = dataset.set_apart(
             whole["train"], run.holdout, run.fold, numbers
         )
-    chosen = {k: _enlarge(dataset.select(each, run.classes)) for k, each in whole.items()}
+    chosen = {part: _enlarge(dataset.select(each, run.classes)) for part, each in whole.items()}
     if own:
         mean, std = dataset.measure(chosen["train"].images)
         prepared = prepared._replace(mean=mean, std=std)
-        chosen = {k: each._replace(preparation=prepared) for k, each in chosen.items()}
+        chosen = {part: each._replace(preparation=prepared) for part, each in chosen.items()}
     with files.folder(data) as place:
         for name, each in chosen.items():
             dataset.save(each, place / f"{name}.pt")
-    dataset.save(_enlarge(others or whole["val"]), whole_val)
+    dataset.save(_enlarge(given_val or whole["val"]), whole_val)
     if facts:
-        middle = int(statistics.median(sides))
-        shorter = {"least": min(sides), "median": middle, "most": max(sides)}
-        content = {"dataset": source, **dataset.describe(chosen), "shorter_side": shorter}
-        files.write(facts, (json.dumps(content, indent=2) + "\n").encode())
+        content = dataset.describe(chosen)
+        if own:
+            middle = int(statistics.median(sides))
+            content["shorter_side"] = {"least": min(sides), "median": middle, "most": max(sides)}
+        files.write(facts, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def read(raw: Path) -> tuple[str, list[str], dict[str, folder.Labelled]]:

@@ -1,6 +1,7 @@
 """Check params.yaml before any stage runs: DVC removes a stage's outputs before it starts it."""
 
 import json
+import shlex
 from pathlib import Path
 
 import _stage
@@ -28,16 +29,17 @@ def main(settings: Path, checked: Path, sources: Path, weights: Path) -> None:
         device.resolve(run.train.device)
     _check_data(run.data, sources)
     if run.train.start != "none":
-        _check_weights(weights / run.train.start, run.model.name)
+        _check_weights(weights / run.train.start, run)
     # The next stage depends on this file, so DVC runs this stage first.
     files.write(checked, b"the settings are valid\n")
 
 
-def _check_weights(folder: Path, model: str) -> None:
+def _check_weights(folder: Path, run: params.Params) -> None:
     """Look whether given weights are there and what they are of, without importing torch."""
     try:
         with files.reading(folder / "model.json") as content:
-            given = json.loads(content)["model"]
+            given = json.loads(content)
+            model, size = given["model"], given.get("size", 32)
         with files.reading(folder / "model.pt"):
             pass
     except FileError as error:
@@ -45,8 +47,11 @@ def _check_weights(folder: Path, model: str) -> None:
         if _stage.scratch(folder).exists() and not folder.exists():
             hint = f"`dvc add {folder.as_posix()}` first, since this is a copy"
         raise UserError(f"train.start: {error}; {hint}") from error
-    if given != model:
-        raise UserError(f"train.start: {folder}: a network {given!r}, but model.name is {model!r}")
+    if model != run.model.name:
+        known = f"a network {model!r}, but model.name is {run.model.name!r}"
+        raise UserError(f"train.start: {folder}: {known}")
+    if size != run.data.size:
+        raise UserError(f"train.start: {folder}: of {size} pixels; choose data.size={size}")
 
 
 def _check_data(data: params.Data, sources: Path) -> None:
@@ -56,8 +61,11 @@ def _check_data(data: params.Data, sources: Path) -> None:
         pictures.check_memory(len(names) * PER_CLASS, data.size)
         return
     root = Path("sources") / data.source
-    if not (sources / data.source).exists() and _stage.scratch(root).exists():
-        raise UserError(f"data.source: `dvc add '{root}'` first, since this is a copy")
+    if not (sources / data.source).exists() and (original := _stage.scratch(root)).exists():
+        what = f"`dvc add {shlex.quote(root.as_posix())}` first, since this is a copy"
+        if original.is_symlink():
+            what = f"{root} is a link, which DVC does not copy; move the pictures there instead"
+        raise UserError(f"data.source: {what}")
     found = folder.find(sources, data.source, data.holdout)
     params.chosen_classes(data.classes, found.classes, data.source)
     pictures.check_memory(sum(map(len, found.parts.values())), data.size)

@@ -113,8 +113,12 @@ def _load(path: Path, architecture: str | None) -> tuple[nn.Module, Description]
         run = params.load(SETTINGS)
         if run.data.classes == "all":
             raise UserError(f"--architecture: data.classes of {SETTINGS} must be a list, not all")
+        if run.data.source not in params.BUILT_IN:
+            what = f"how its pictures were normalized is in {described}, which is not here"
+            raise UserError(f"--architecture: data.source is {run.data.source!r}; {what}")
         config = run.model.model_copy(update={"name": architecture}).config()
-        classes, prepared = list(run.data.classes), CIFAR10._replace(size=run.data.size)
+        classes = list(run.data.classes)
+        prepared = CIFAR10._replace(size=run.data.size, fit=run.data.fit)
         description = Description(architecture, config, classes, "unknown", prepared)
     try:
         return load(path, description)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
@@ -58,7 +59,7 @@ def _odd(size: int) -> int:
 
 
 def _folder_name(name: str) -> str:
-    """Refuse what is no plain name on every system, or what a shell or DVC would read."""
+    """Refuse names that some system does not allow, or that a shell or DVC would interpret."""
     if name[:1] in ("", ".", "-", "~") or not name.isprintable() or set(name) & set('/\\:*?"<>|$`'):
         raise ValueError(f"must be {', '.join(BUILT_IN)}, or the name of a folder in sources/")
     return name
@@ -72,7 +73,7 @@ def _all_or_names(value: object) -> object:
         raise ValueError("must be `all`, or a list of two or more names (a number in quotes)")
     if len(set(names)) < len(names):
         raise ValueError("a class is named twice")
-    return value
+    return [unicodedata.normalize("NFC", name) for name in names]  # as `folder` has them
 
 
 Int = Annotated[int, Field(strict=True)]
@@ -294,9 +295,8 @@ def chosen_classes(wanted: Sequence[str], known: list[str], data: str) -> list[s
     """
     for name in wanted if wanted != "all" else []:
         if name not in known:
-            hint = did_you_mean(name, known)
-            there = f"classes there: {', '.join(known)} (or all)"
-            raise UserError(f"data.classes: {name!r} is not in the {data} data;{hint} {there}")
+            there = f"{did_you_mean(name, known)} classes there: {', '.join(known)}; or all"
+            raise UserError(f"data.classes: no class {name!r} in {data!r};{there}")
     return list(known if wanted == "all" else wanted)
 
 

@@ -85,9 +85,10 @@ class Snapshot:
         return Snapshot(path, path.stem) if path else None
 
     def _read(self) -> dict[str, Any] | None:
-        if not self.path.exists():
+        try:
+            whole = self.path.read_bytes()
+        except FileNotFoundError:
             return None
-        whole = self.path.read_bytes()
         body, checksum = whole[:-32], whole[-32:]
         if hashlib.sha256(body).digest() == checksum:  # PyTorch checks none
             saved = torch.load(io.BytesIO(body), weights_only=True)

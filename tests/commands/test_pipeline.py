@@ -95,6 +95,6 @@ def test_changed_picture_of_one_s_own_runs_what_follows_and_copies_find_the_fold
     (folder / "Flugzeug/neu.png").write_text("none")
     before = (tidy / "data/cifar2/train.pt").read_bytes()
     said = experiment(tidy, status=255)
-    assert "sources/Vögel Süd: 1 of 41 pictures can't be read: Flugzeug/neu.png: not" in said
+    assert "sources/Vögel Süd: 1 of 41 pictures can't be read; mend or remove them: Flug" in said
     assert (tidy / "data/cifar2/train.pt").read_bytes() == before
     run("git", "clean", "--quiet", "--force", "-dx", "sources", cwd=tidy)

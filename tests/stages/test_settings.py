@@ -68,19 +68,19 @@ def test_network_that_git_does_not_know_is_named_in_a_copy(
         (
             "auto",
             ["cat", "brid"],
-            "'brid' is not in the cifar10 data; did you mean 'bird'? classes",
+            "no class 'brid' in 'cifar10'; did you mean 'bird'? classes",
         ),
         (
             "cats",
             ["a", "c"],
-            "data.classes: 'c' is not in the cats data; classes there: a, b (or all)",
+            "data.classes: no class 'c' in 'cats'; classes there: a, b; or all",
         ),
         (
             "cat",
             "all",
             "no folder 'cat' in sources/; did you mean 'cats'? there: auto, cifar10, sy",
         ),
-        ("copy", "all", "data.source: `dvc add 'sources/copy'` first, since this is a copy"),
+        ("copy", "all", "data.source: `dvc add sources/copy` first, since this is a copy"),
     ],
 )
 def test_source_and_classes_are_looked_up(

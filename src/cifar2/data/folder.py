@@ -59,7 +59,7 @@ def find(sources: Path, name: str, holdout: float) -> Folder:
     in_parts = inside == {"train"} or ("train" in inside and bool(inside & OTHER_PARTS))
     places = {part: root / part for part in _folders(root)} if in_parts else {"train": root}
     if strangers := sorted(places.keys() - set(PARTS)):
-        raise _fault(root, f"beside train, val and test there must be no {_some(strangers)}")
+        raise _fault(root, f"parts must be called train, val and test; rename {_some(strangers)}")
     found: dict[str, dict[str, list[tuple[str, Path]]]] = {
         part: {_class(each): [] for each in _folders(place)} for part, place in places.items()
     }
@@ -104,7 +104,9 @@ def _check(root: Path, found: dict[str, dict[str, list[tuple[str, Path]]]]) -> N
         if names:
             raise _fault(root, f"{fault}: {_some(names)}")
     if len(every) < 2:
-        raise _fault(root, f"two or more classes are needed, each a folder; here: {_some(every)}")
+        hint = "; if the classes are in it, move them up" if len(every) == 1 else ""
+        what = f"two or more classes are needed, each a folder; here: {_some(every)}"
+        raise _fault(root, what + hint)
 
 
 class Content(NamedTuple):
@@ -143,7 +145,7 @@ def read(folder: Folder, fit: Fit, size: int) -> Content:
                 sides.append(side)
     if errors:
         count = f"{len(errors):,} of {len(files):,} pictures can't be read"
-        raise _fault(folder.root, f"{count}: {_some(errors)}")
+        raise _fault(folder.root, f"{count}; mend or remove them: {_some(errors)}")
     parts: dict[str, Labelled] = {}
     for part, found in folder.parts.items():
         own, images = images[: len(found)], images[len(found) :]
@@ -154,7 +156,7 @@ def read(folder: Folder, fit: Fit, size: int) -> Content:
 def _read(file: Path, fit: Fit, size: int) -> tuple[NDArray[np.uint8], float, int] | str:
     """Return what `Content` has of a picture, its pixels [size, size, 3]; or why it can't be read.
 
-    The number is the beginning of a SHA-256.
+    The number is made from the first six bytes of a SHA-256.
     """
     try:
         pixels = _pixels(file, fit, size)
@@ -176,7 +178,7 @@ def _folders(place: Path) -> list[str]:
 
 
 def _class(name: str) -> str:
-    """Return the name of a class; a folder's may have its accents apart, as on macOS."""
+    """Return the name of a class; macOS may store an accent as a character of its own."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -185,6 +187,6 @@ def _fault(root: Path, what: str) -> UserError:
 
 
 def _some(names: Sequence[str]) -> str:
-    """Name the first of several, and say how many there are."""
+    """Return the first names, and how many there are if more."""
     more = f", … ({len(names):,} in all)" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Picture: TypeAlias = "str | Path | BinaryIO | Image.Image | NDArray[np.uint8] | Tensor"
 
-# Of memory in a training: of the libraries, and for each value of a pixel: in bytes, normalized as
-# float32, and copies on the way. 10,000 pictures of 128×128 pixels took 4.3 GiB.
+# Memory of a training: what the libraries take, and the bytes for each value of a pixel (uint8,
+# float32 and copies). 10,000 pictures of 128×128 pixels took 4.3 GiB.
 LIBRARIES, BYTES = 3 * 2**28, 8
 BOX, BICUBIC = Image.Resampling.BOX, Image.Resampling.BICUBIC
 
@@ -160,7 +160,7 @@ def find(path: Path) -> tuple[list[Path], list[OSError | UserError]]:
     """Return a file; or a folder's pictures, sorted, and errors for what can't be searched.
 
     A folder is searched with those below it, linked ones too. A file in it is a picture if its name
-    ends like one. Hidden files and folders, and those that systems make, are left out.
+    ends like one. Hidden files, and folders that operating systems make, are left out.
     """
     if not os.path.isdir(path):
         return [path], []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from cifar2 import models
-from cifar2.params import Params
+from cifar2.params import BUILT_IN, Params
 from cifar2.report.results import SURE, Accuracy, OtherClass
 
 if TYPE_CHECKING:
@@ -42,16 +42,16 @@ def card(
     size = preparation.size if preparation else 32
     network = models.get_model(run.model.name, len(first.classes), size, **run.model.config())
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    takes = ""
+    own, takes = f"the pictures in `sources/{first.dataset}`", ""
     if preparation:
         mean, std = preparation.mean, preparation.std
-        takes = f" It takes red, green and blue from 0 to 1, minus {mean}, divided by {std}."
+        takes = f" Its input is red, green and blue from 0 to 1, minus {mean}, divided by {std}."
     parts = [
         f"---\n{yaml.safe_dump(_fields(run, scores), sort_keys=False)}---",
         f"# `{first.model}`: {classes}?",
         f"A network that says which of these classes a picture of {size}×{size} pixels shows. Its"
         f" architecture is `{first.model}`, of {parameters:,} parameters."
-        f" It was trained on {ABOUT.get(first.dataset, first.dataset)}." + takes,
+        f" It was trained on {ABOUT.get(first.dataset, own)}." + takes,
         "## How good it is",
         _accuracies(scores),
         _explained(run, scores, seeds),
@@ -115,6 +115,8 @@ def _explained(run: Params, scores: Sequence[Accuracy], seeds: Sequence[int]) ->
     elif scores[0].dataset == "cifar10":
         said.append("The val images were set apart from CIFAR-10's train batches.")
         said += ["The test images are its test batch."] if scores[0].test else []
+    elif scores[0].dataset not in ABOUT and run.data.holdout:
+        said.append("The val pictures were set apart by their content.")
     if len(seeds) > 1:
         said.append(
             f"The figures are the mean and the standard deviation over {len(seeds)} networks, which"
@@ -166,6 +168,10 @@ def _settings(run: Params, seeds: Sequence[int]) -> str:
         "augment": run.augment.model_dump(),
         "evaluation": {"mirror": run.evaluation.mirror},
     }
+    data: dict[str, object] = {}
+    if run.data.source not in BUILT_IN:
+        data = run.data.model_dump(include={"source", "size", "fit"})
     if run.data.holdout:
-        groups["data"] = {"holdout": run.data.holdout, "fold": run.data.fold}
+        data |= {"holdout": run.data.holdout, "fold": run.data.fold}
+    groups |= {"data": data} if data else {}
     return f"```yaml\n{yaml.safe_dump(groups, sort_keys=False, default_flow_style=None)}```"

@@ -1,6 +1,5 @@
 """A table of experiments that fits a terminal: their accuracies, and the settings that differ."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,7 +7,8 @@ from cifar2.params import Params
 
 Row = Mapping[str, Any]  # of `dvc.api.exp_show`; what is missing may be the string "None"
 WIDTH, CELL = 100, 32
-SETTING = re.compile(rf"({'|'.join(Params.model_fields)})\.(?!accuracy|loss)")
+GROUPS: dict[str, Any] = {name: each.annotation for name, each in Params.model_fields.items()}
+SETTINGS = {f"{name}.{key}" for name, group in GROUPS.items() for key in group.model_fields}
 ACCURACIES = ["train.accuracy", "val.accuracy", "test.accuracy"]
 
 
@@ -22,7 +22,7 @@ def table(rows: Iterable[Row], images: str) -> str:
     # One that has just ended may be there twice.
     shown = {(name(row), row["Experiment"]): row for row in sorted(rows, key=_is_done)}.values()
     keys = dict.fromkeys(key for row in shown for key in row)
-    settings = [key for key in keys if SETTING.match(key) and len(_values(shown, key)) > 1]
+    settings = [key for key in keys if key in SETTINGS and len(_values(shown, key)) > 1]
     of_images = ["dataset", *(key for key in settings if key.startswith("data."))]
     settings = [key for key in settings if key not in (*of_images, "evaluation.test")]
     accuracies = ACCURACIES[: 3 if _values(shown, "test.accuracy") else 2]

@@ -39,7 +39,7 @@ def test_chosen_images_keep_their_order_and_labels_follow_that_of_the_classes() 
 
 
 def test_class_that_the_data_does_not_have_is_named() -> None:
-    reason = "^data.classes: 'd' is not in the cifar10 data; classes there: a, b \\(or all\\)$"
+    reason = "^data.classes: no class 'd' in 'cifar10'; classes there: a, b; or all$"
     with pytest.raises(UserError, match=reason):
         dataset.select(numbered(1), ["a", "d"])
     assert dataset.select(numbered(1), "all").classes == ["a", "b"]

@@ -65,7 +65,11 @@ IN_PARTS = "train/a/1.png train/b/1.png"
         ("a/1.png b/1.png 1.png", 0.2, "in no folder of a class: 1.png"),
         ("a/1.png b/1.png", 0.0, "no folder val, so data.holdout must be above 0"),
         (f"{IN_PARTS} val/c/1.png", 0.0, "classes that train does not have: c"),
-        (f"{IN_PARTS} valid/a/1.png", 0.0, "beside train, val and test there must be no valid"),
+        (
+            f"{IN_PARTS} valid/a/1.png",
+            0.0,
+            "parts must be called train, val and test; rename valid",
+        ),
         (f"{IN_PARTS} val/a/1.png test/a/1.png", 0.2, "folders, so data.holdout must be 0"),
     ],
 )
@@ -89,5 +93,7 @@ def test_broken_pictures_are_counted_and_the_first_are_named(tmp_path: Path) -> 
     with pytest.raises(UserError) as caught:
         folder.read(folder.find(tmp_path, "x", 0.2), "crop", 32)
     said = str(caught.value)
-    assert said.startswith("sources/x: 7 of 18 pictures can't be read: a/1.png: not a picture that")
+    assert said.startswith(
+        "sources/x: 7 of 18 pictures can't be read; mend or remove them: a/1.png: not"
+    )
     assert "a/5.png" in said and "a/6.png" not in said and said.endswith(", … (7 in all)")

@@ -71,8 +71,10 @@ def test_numbers_on_other_data_are_not_given_as_those_of_cifar_10() -> None:
     scores = accuracy(dataset="my photos")
     scores.val.per_class["bird"] = None  # val has no image of this class
     text, fields, _, table = described(scores, others=OTHERS)
-    assert "It was trained on my photos." in text and "CIFAR-10" not in text
-    assert "It takes red" not in text
+    assert (
+        "It was trained on the pictures in `sources/my photos`." in text and "CIFAR-10" not in text
+    )
+    assert "Its input is red" not in text
     own = Preparation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 64)
     text = card(settings(), [scores], [1], [], own)
     assert "minus (0.5, 0.5, 0.5), divided by (0.25, 0.25, 0.25)." in text

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cifar2.report.experiments import table
+from cifar2.report.experiments import SETTINGS, table
 
 ROW: dict[str, Any] = {  # as `dvc.api.exp_show` has it
     "Experiment": None, "rev": "main", "State": None, "dataset": "cifar10", "data.holdout": 0.0,
@@ -22,7 +22,7 @@ def test_best_val_is_first_among_those_with_results_on_the_same_images() -> None
         row("others", 0.8, **{"data/cifar2": "c"}),  # with the same settings
         row("failed", 0.99, State="Failed", **{"model.name": "vgg"}),
         dict.fromkeys(ROW) | {"Experiment": "better", "State": "Running"},
-        row("better", 0.92, **{"train.lr": 0.03}),
+        row("better", 0.92, **{"train.lr": 0.03, "train.grey": 7}),  # a metric, not a setting
     ]
     text = table([ROW, *rows], "data/cifar2")
     assert [" ".join(line.split()) for line in text.splitlines()] == [
@@ -40,9 +40,10 @@ def test_best_val_is_first_among_those_with_results_on_the_same_images() -> None
 
 
 def test_table_is_narrow_and_says_what_it_leaves_out() -> None:
-    rows = [row("a" * 50, 0.5, **{f"model.{i}": value for i in range(30)}) for value in "xy"]
+    keys = sorted(key for key in SETTINGS if not key.startswith("data."))
+    rows = [row("a" * 50, 0.5, **dict.fromkeys(keys, value)) for value in "xy"]
     rows[1]["Experiment"] = "b"
     text = table(rows, "data/cifar2")
     *_, last = lines = text.splitlines()
     assert max(map(len, lines)) <= 100 and f"{'a' * 31}…" in text
-    assert last.startswith("15 more settings differ: model.15, ") and last.endswith("…")
+    assert " more settings differ: model." in last and last.endswith("…")
