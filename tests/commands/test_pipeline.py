@@ -76,7 +76,7 @@ def test_changed_picture_of_one_s_own_runs_what_follows_and_copies_find_the_fold
         Image.fromarray(image.transpose(1, 2, 0)).resize((40 + number, 50)).save(path)
     run("dvc", "add", "--quiet", folder, cwd=tidy)
     own = ['data.source="Vögel Süd"', "data.classes=all", "data.holdout=0.3"]
-    said = experiment(tidy, "--temp", "--name=aside", *own)
+    said = experiment(tidy, "--temp", "--name=pictures-aside", *own)
     assert stages_run(said) == ["settings", "download", "filter", "train", "evaluate", "plot"]
     experiment(tidy, *own, "data.size=64", "data.fit=pad")
     result = metrics(tidy)
