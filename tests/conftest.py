@@ -185,7 +185,7 @@ def same_random_numbers() -> None:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a copy of the project that was run and committed; each worker has one of its own."""
     shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if os.environ.get("PYTEST_XDIST_WORKER"):
         shared = shared.parent
     first, done = shared / "first-clone", shared / "first-clone-is-done"
     with FileLock(shared / "first-clone.lock"):
