@@ -1,13 +1,14 @@
-"""The chapter's networks and its loop: *Deep Learning with PyTorch*, sections 8.3 to 8.5.
+"""The chapter's way, as its reader types it: *Deep Learning with PyTorch*, sections 8.3 to 8.5.
 
 The layers are those of `cifar2`, where its slips are put right; the order of calls is the book's.
 """
 
 from collections.abc import Iterable
-from functools import partial, reduce
+from types import MethodType
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.machine import ROOT
@@ -17,29 +18,63 @@ from cifar2.models._layers import Conv2d
 Loader = Iterable[tuple[Tensor, Tensor]]
 
 
-# What `forward` calls in turn: a network's own layers, and the steps below.
-FORWARD = {
-    "net": "conv1 tanh pool conv2 tanh pool flat fc1 tanh fc2",
-    "netwidth": "conv1 tanh pool conv2 tanh pool flat fc1 tanh fc2",
-    "netdropout": "conv1 tanh pool conv1_dropout conv2 tanh pool conv2_dropout flat fc1 tanh fc2",
-    "netbn": "conv1 conv1_batchnorm tanh pool conv2 conv2_batchnorm tanh pool flat fc1 tanh fc2",
-    "net1": "conv1 conv1_dropout conv1_batchnorm tanh pool"
-    " conv2 conv2_dropout conv2_batchnorm tanh pool flat fc1 tanh fc2",
-    "netdepth": "conv1 relu pool conv2 relu pool conv3 relu pool flat fc1 relu fc2",
-    "netres": "conv1 relu pool conv2 relu pool skip pool flat fc1 relu fc2",
-    "netresdeep": "conv1 tanh pool blocks pool flat fc1 relu fc2",
-}
-STEPS = {"tanh": torch.tanh, "relu": torch.relu, "pool": nn.MaxPool2d(2), "flat": nn.Flatten()}
+def net(self: Any, x: Tensor) -> Tensor:
+    out = F.max_pool2d(torch.tanh(self.conv1(x)), 2)
+    out = F.max_pool2d(torch.tanh(self.conv2(out)), 2)
+    out = torch.tanh(self.fc1(out.view(out.shape[0], -1)))
+    return self.fc2(out)
 
 
-def skip(self: Any, x: Tensor) -> Tensor:
-    return torch.relu(self.conv3(x)) + x
+def netdropout(self: Any, x: Tensor) -> Tensor:
+    out = self.conv1_dropout(F.max_pool2d(torch.tanh(self.conv1(x)), 2))
+    out = self.conv2_dropout(F.max_pool2d(torch.tanh(self.conv2(out)), 2))
+    out = torch.tanh(self.fc1(out.view(out.shape[0], -1)))
+    return self.fc2(out)
 
 
-def blocks(self: Any, x: Tensor) -> Tensor:
+def netbn(self: Any, x: Tensor) -> Tensor:
+    out = F.max_pool2d(torch.tanh(self.conv1_batchnorm(self.conv1(x))), 2)
+    out = F.max_pool2d(torch.tanh(self.conv2_batchnorm(self.conv2(out))), 2)
+    out = torch.tanh(self.fc1(out.view(out.shape[0], -1)))
+    return self.fc2(out)
+
+
+def net1(self: Any, x: Tensor) -> Tensor:
+    out = self.conv1_batchnorm(self.conv1_dropout(self.conv1(x)))
+    out = F.max_pool2d(torch.tanh(out), 2)
+    out = self.conv2_batchnorm(self.conv2_dropout(self.conv2(out)))
+    out = F.max_pool2d(torch.tanh(out), 2)
+    out = torch.tanh(self.fc1(out.view(out.shape[0], -1)))
+    return self.fc2(out)
+
+
+def netdepth(self: Any, x: Tensor) -> Tensor:
+    out = F.max_pool2d(torch.relu(self.conv1(x)), 2)
+    out = F.max_pool2d(torch.relu(self.conv2(out)), 2)
+    out = F.max_pool2d(torch.relu(self.conv3(out)), 2)
+    out = torch.relu(self.fc1(out.view(out.shape[0], -1)))
+    return self.fc2(out)
+
+
+def netres(self: Any, x: Tensor) -> Tensor:
+    out = F.max_pool2d(torch.relu(self.conv1(x)), 2)
+    out1 = F.max_pool2d(torch.relu(self.conv2(out)), 2)
+    out = F.max_pool2d(torch.relu(self.conv3(out1)) + out1, 2)
+    out = torch.relu(self.fc1(out.view(out.shape[0], -1)))
+    return self.fc2(out)
+
+
+def netresdeep(self: Any, x: Tensor) -> Tensor:
+    out = F.max_pool2d(torch.tanh(self.conv1(x)), 2)
     for block in self.resblocks:
-        x = torch.relu(block.batch_norm(block.conv(x))) + x
-    return x
+        out = torch.relu(block.batch_norm(block.conv(out))) + out
+    out = F.max_pool2d(out, 2)
+    out = torch.relu(self.fc1(out.view(out.shape[0], -1)))
+    return self.fc2(out)
+
+
+FORWARD = {each.__name__: each for each in (net, netdropout, netbn, net1, netdepth, netres)}
+FORWARD |= {"netwidth": net, "netresdeep": netresdeep}
 
 
 def get_model(name: str) -> nn.Module:
@@ -47,9 +82,7 @@ def get_model(name: str) -> nn.Module:
     settings = params.load(ROOT / "params.yaml").model.model_copy(update={"name": name})
     model = models.get_model(name, 2, **settings.config())
     if name in FORWARD:
-        steps: Any = STEPS | {"skip": partial(skip, model), "blocks": partial(blocks, model)}
-        calls = [steps.get(each) or getattr(model, each) for each in FORWARD[name].split()]
-        model.forward = partial(reduce, lambda x, call: call(x), calls)
+        model.forward = MethodType(FORWARD[name], model)
     for module in model.modules():
         if isinstance(module, Conv2d):
             module.__class__ = nn.Conv2d  # type: ignore[assignment]  # torch's own, as in the book
