@@ -58,11 +58,15 @@ def read(path: Path, name: str) -> Drawings:
     """Return the "train" or the "val" set that `write` wrote.
 
     Raises:
-        FileError: if the file is damaged, or another one.
+        FileError: if the file holds anything else.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
             images, labels = content[f"{name}_images"], content[f"{name}_labels"]
+        if images.shape != (len(labels), 3, 32, 32) or images.dtype != np.uint8:
+            raise ValueError("images are not uint8 [N, 3, 32, 32]")
+        if labels.dtype != np.int64 or not np.isin(labels, range(len(CLASSES))).all():
+            raise ValueError("labels are not int64 0 or 1")
     except Exception as error:  # numpy raises many types for a damaged file
         raise FileError(path, f"not the stand-in ({first_line(error)})") from error
     return images, labels
