@@ -38,24 +38,25 @@ def main(
     sources: Path | None = None,
     facts: Path | None = None,
 ) -> None:
-    run = params.load(settings).data
+    options = params.load(settings).data
     if not raw.is_dir():
         raise MissingFile(raw)
     import torch
 
     from cifar2.data import dataset
 
-    prepared = dataset.CIFAR10._replace(size=run.size, fit=run.fit)
+    prepared = dataset.CIFAR10._replace(size=options.size, fit=options.fit)
     numbers, sides = None, list[int]()
-    if own := run.source not in params.BUILT_IN:
+    if own := options.source not in params.BUILT_IN:
         if not sources:
-            raise UserError(f"data.source: {run.source!r}: there are no folders of pictures here")
-        found = folder.find(sources, run.source, run.holdout)
-        pictures.check_memory(sum(map(len, found.parts.values())), run.size)
-        source, names = run.source, found.classes
-        arrays, numbers, sides = folder.read(found, run.fit, run.size)
+            raise UserError(
+                f"data.source: {options.source!r}: there are no folders of pictures here"
+            )
+        found = folder.find(sources, options.source, options.holdout)
+        source, names = options.source, found.classes
+        arrays, numbers, sides = folder.read(found, options.fit, options.size)
         every = [label for _, of_part in arrays.values() for label in of_part]
-        wanted = params.chosen_classes(run.classes, names, source)
+        wanted = params.chosen_classes(options.classes, names, source)
         sides = [s for s, label in zip(sides, every, strict=True) if names[label] in wanted]
     else:
         source, names, arrays = read(raw)
@@ -64,12 +65,12 @@ def main(
         tensors = torch.from_numpy(images), torch.from_numpy(labels)
         whole[part] = dataset.Dataset(*tensors, names, source, prepared)
     given_val = whole.get("val")
-    if run.holdout:
+    if options.holdout:
         whole |= {"test": given_val} if given_val else {}
         whole["train"], whole["val"] = dataset.set_apart(
-            whole["train"], run.holdout, run.fold, numbers
+            whole["train"], options.holdout, options.fold, numbers
         )
-    chosen = {part: _enlarge(dataset.select(each, run.classes)) for part, each in whole.items()}
+    chosen = {part: _enlarge(dataset.select(each, options.classes)) for part, each in whole.items()}
     if own:
         mean, std = dataset.measure(chosen["train"].images)
         prepared = prepared._replace(mean=mean, std=std)

@@ -1,4 +1,4 @@
-"""Check params.yaml before any stage runs: DVC removes a stage's outputs before it starts it."""
+"""Check params.yaml and one's own pictures, before DVC removes the outputs of any other stage."""
 
 import json
 import shlex
@@ -55,7 +55,7 @@ def _check_weights(folder: Path, run: params.Params) -> None:
 
 
 def _check_data(data: params.Data, sources: Path) -> None:
-    """Check what can be checked without reading a picture."""
+    """Check the settings of the data; read one's own pictures, so that none is broken."""
     if data.source in params.BUILT_IN:
         names = params.chosen_classes(data.classes, list(params.CIFAR10), "cifar10")
         pictures.check_memory(len(names) * PER_CLASS, data.size)
@@ -69,6 +69,7 @@ def _check_data(data: params.Data, sources: Path) -> None:
     found = folder.find(sources, data.source, data.holdout)
     params.chosen_classes(data.classes, found.classes, data.source)
     pictures.check_memory(sum(map(len, found.parts.values())), data.size)
+    folder.read(found, data.fit, size=32)  # the smallest, to find those that can't be read
 
 
 def _networks_not_in_git() -> str:

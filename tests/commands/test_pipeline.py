@@ -89,7 +89,7 @@ def test_changed_picture_of_one_s_own_runs_what_follows_and_copies_find_the_fold
     assert facts["shorter_side"] == {"least": 40, "median": 50, "most": 50}
     assert sum(sum(facts[part]["images"].values()) for part in ("train", "val")) == 40
     Image.new("RGB", (90, 60), "blue").save(folder / "Flugzeug/neu.png")
-    assert stages_run(experiment(tidy))[:2] == ["filter", "train"]
+    assert stages_run(experiment(tidy))[:2] == ["settings", "filter"]
     said = run("cifar2", "predict", folder, cwd=tidy)
     assert len(said.splitlines()) == 41 and "n° 3.jpg  " in said
     (folder / "Flugzeug/neu.png").write_text("none")

@@ -26,7 +26,7 @@ def test_other_deps_are_outputs_and_a_command_has_no_other_paths(name: str) -> N
     made = {each: source.paths(stage, "outs", "metrics") for each, stage in STAGES.items()}
     before = list(STAGES)[: list(STAGES).index(name)]
     deps = source.paths(STAGES[name], "deps")
-    own = ("src/", "stages/", "sources/", "weights/")
+    own = ("src/", "stages/", "sources", "weights/")
     deps = {path for path in deps if not path.startswith(own)}
     assert deps <= {path for each in before for path in made[each]}
     paths = set(STAGES[name]["cmd"].split()[4::2])
