@@ -102,7 +102,8 @@ def _adopt(outdated: Trainings, present: Path, scratch: Path) -> dict[str, str]:
             print(f"{variant}: all bytes are the same ({seconds:.0f} s); {adopted}", flush=True)
         for name in tasks:
             del left[name]
-    reason = "no commit here has the code that it was trained with (a shallow clone has too few)"
+    reason = "no commit has the code that it was trained with"
+    reason += "; in a shallow clone, `git fetch --unshallow` gets the others"
     return refused | dict.fromkeys(left, reason)
 
 

@@ -125,7 +125,7 @@ def test_a_shallow_clone_lacks_the_recorded_code(one_variant: Path, tmp_path: Pa
     run("git", "clone", "--quiet", "--depth=1", one_variant.as_uri(), shallow, cwd=tmp_path)
     cache = one_variant / ".dvc" / "cache"
     shutil.copytree(cache, shallow / ".dvc" / "cache", copy_function=os.link)
-    assert "res-1: refused: no commit here has the code that " in adopt(shallow, status=1)
+    assert "res-1: refused: no commit has the code that " in adopt(shallow, status=1)
 
 
 def test_other_libraries_are_refused(tmp_path: Path) -> None:
