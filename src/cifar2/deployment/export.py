@@ -65,7 +65,7 @@ def export(network: nn.Module, description: Description, path: Path) -> None:
     content = program.model_proto
     for part in (content.graph, *content.graph.node, *content.graph.value_info):
         part.ClearField("metadata_props")  # the exporter's notes, with paths of this machine
-    classes = json.dumps(description.classes)
+    classes = json.dumps(description.classes, ensure_ascii=False)
     metadata = {"model": description.name, "classes": classes, "dataset": description.source}
     onnx.helper.set_model_props(content, metadata | {"version": __version__})
     onnx.checker.check_model(content, full_check=True)

@@ -55,11 +55,12 @@ def save(network: nn.Module, description: Description, path: Path) -> None:
         "dataset": description.source,
         "normalization": {"mean": prepared.mean, "std": prepared.std},
     }
-    # Not written either where they are the usual ones.
+    # Left out where they have the usual values.
     content |= {k: v for k in ("size", "fit") if (v := getattr(prepared, k)) != getattr(CIFAR10, k)}
     if description.epoch is not None:
         content["epoch"] = description.epoch
-    files.write(path.with_suffix(".json"), (json.dumps(content, indent=2) + "\n").encode())
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    files.write(path.with_suffix(".json"), f"{text}\n".encode())
     files.write(path, buffer.getvalue())
 
 

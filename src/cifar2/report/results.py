@@ -182,4 +182,4 @@ def write_calibration(path: Path, diagram: Path, calibration: Calibration) -> No
 
 
 def _json(content: object) -> bytes:
-    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+    return (json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
