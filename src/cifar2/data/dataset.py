@@ -1,4 +1,4 @@
-"""CIFAR-2 as tensors: choose classes, keep and load them, normalise."""
+"""Labelled images as tensors: choose classes, split, count, keep, load and normalize them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from cifar2.errors import FileError, UserError
 class Preparation(NamedTuple):
     """What is done to a picture before a network sees it.
 
-    mean, std: of the train images, scaled to [0, 1], by channel: what is subtracted, and what
-        divides the rest.
+    mean, std: of each channel of the train images, from 0 to 1; they normalize a picture.
     size: the height and the width, in pixels.
     fit: what happens to a picture that is not square, as in `pictures.to_tensor`.
     """
@@ -34,7 +33,8 @@ class Preparation(NamedTuple):
 
 # *Deep Learning with PyTorch*, section 7.1.4.
 CIFAR10 = Preparation(mean=(0.4915, 0.4823, 0.4468), std=(0.2470, 0.2435, 0.2616))
-# Of a file; "dataset" is the source. A last one, "preparation", is there if it isn't CIFAR-10's.
+# The keys of a saved file. "dataset" is the source. "preparation" is added where it differs from
+# that of CIFAR-10.
 KEYS = ("images", "labels", "classes", "dataset")
 
 
@@ -45,7 +45,7 @@ class Dataset(NamedTuple):
     labels: int64 [N], 0 to len(classes) - 1.
     classes: what the labels stand for.
     source: "cifar10", "synthetic", or the name of a folder.
-    preparation: what was done to the pictures, or is to be done yet: to normalize them.
+    preparation: how the pictures were resized, and how to normalize them.
     """
 
     images: Tensor
@@ -108,10 +108,10 @@ def set_apart(
 
 
 def describe(parts: Mapping[str, Dataset]) -> dict[str, dict[str, Any]]:
-    """Count, for each part, its images of each class, grey ones, and copies to the very pixel.
+    """Count the images of each part: of each class, the grey ones, and exact copies.
 
-    "copies" is how many are copies of an earlier image of the part, and "in_train" and "in_val" of
-    an image of an earlier part.
+    "copies" is how many have the pixels of an earlier image of the same part. "in_train" and
+    "in_val" are how many have those of an image of that part.
     """
     facts, seen = {}, dict[str, set[bytes]]()
     for part, (images, labels, classes, *_) in parts.items():
@@ -142,10 +142,10 @@ def measure(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def read_preparation(content: Mapping[str, Any]) -> Preparation:
-    """Return what the fields of a file say, where there are none that of CIFAR-10.
+    """Return the preparation in a file's fields; those that are missing are CIFAR-10's.
 
     Raises:
-        TypeError, ValueError: if that is something else.
+        TypeError, ValueError: if a field is unknown, or its value is not allowed.
     """
     found = CIFAR10._replace(**content)
     mean, std = (tuple(map(float, each)) for each in found[:2])

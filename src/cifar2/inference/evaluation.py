@@ -23,7 +23,7 @@ def batch_size(size: int) -> int:
 def compute_logits(
     model: nn.Module, images: Tensor, *, mirror: bool, upright: bool = False
 ) -> Tensor:
-    """Return the logits [N, num_classes] for normalised images [N, 3, size, size].
+    """Return the logits [N, num_classes] for normalized images [N, 3, size, size].
 
     Dropout is off and batch normalisation uses its running statistics; the model is left in
     evaluation mode.

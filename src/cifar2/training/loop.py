@@ -154,7 +154,7 @@ def fit(
     Deep Learning by Focusing on the Biggest Losers*, 2019). The values of train are of these.
 
     Args:
-        train, val: normalised images, float32 [N, 3, 32, 32], and labels, int64 [N], on the
+        train, val: normalized images, float32 [N, 3, size, size], and labels, int64 [N], on the
             model's device.
     """
     run, penalty = settings.train, settings.regularization
