@@ -74,6 +74,7 @@ def test_changed_picture_of_one_s_own_runs_what_follows_and_copies_find_the_fold
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image.transpose(1, 2, 0)).resize((40 + number, 50)).save(path)
+    assert run("git", "status", "--porcelain", cwd=tidy) == ""  # so no experiment commits them
     run("dvc", "add", "--quiet", folder, cwd=tidy)
     own = ['data.source="Vögel Süd"', "data.classes=all", "data.holdout=0.3"]
     said = experiment(tidy, "--temp", "--name=pictures-aside", *own)
@@ -88,6 +89,11 @@ def test_changed_picture_of_one_s_own_runs_what_follows_and_copies_find_the_fold
     facts = json.loads((tidy / "metrics/data.json").read_text())
     assert facts["shorter_side"] == {"least": 40, "median": 50, "most": 50}
     assert sum(sum(facts[part]["images"].values()) for part in ("train", "val")) == 40
+    with_pads = run("cifar2", "predict", folder, cwd=tidy)
+    assert with_pads == run("cifar2", "predict", folder, "--fit=pad", cwd=tidy)
+    assert with_pads != run("cifar2", "predict", folder, "--fit=crop", cwd=tidy)
+    (folder / "Flugzeug/.DS_Store").touch()
+    assert "up to date" in run("dvc", "status", cwd=tidy)
     Image.new("RGB", (90, 60), "blue").save(folder / "Flugzeug/neu.png")
     assert stages_run(experiment(tidy))[:2] == ["settings", "filter"]
     said = run("cifar2", "predict", folder, cwd=tidy)

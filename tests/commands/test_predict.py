@@ -17,7 +17,7 @@ from cifar2 import __main__ as cifar2_main
 from cifar2 import environment
 from cifar2.data import dataset, pictures
 from cifar2.report import results
-from tests.conftest import ROOT, contents, run
+from tests.conftest import ROOT, contents, edit, run
 
 CIFAR2 = [sys.executable, "-m", "cifar2"]
 Command = Callable[..., str]
@@ -150,6 +150,10 @@ def test_weights_of_the_book_load_with_the_name_of_their_architecture(
     said = cifar2("predict", bird, "--architecture", "net", status=2)
     assert "model.json already says what the weights are" in said
     monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    edit(Path("params.yaml"), "source: auto", "source: birds")
+    assert "how its pictures were normalized is in" in cifar2(*words, status=2)
+    Path("params.yaml").unlink()
     assert "params.yaml, which has its options, is not here" in cifar2(*words, status=2)
 
 

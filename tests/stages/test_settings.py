@@ -33,6 +33,10 @@ MISSING = "no such file; it takes a model.pt and a model.json, as models/ has th
             {"model.pt": "", "model.json": '{"model": "vgg"}'},
             ": a network 'vgg', but model.name is",
         ),
+        (
+            {"model.pt": "", "model.json": '{"model": "net", "size": 64}'},
+            ": of 64 pixels; choose data.size=64",
+        ),
     ],
 )
 def test_given_weights_that_are_missing_or_of_another_network_are_named(
