@@ -44,7 +44,7 @@ def test_dvc_extension_is_answered_during_a_training_and_after_a_failure(
     clone: Path, tmp_path: Path
 ) -> None:
     clone, log = copy_clone(clone, tmp_path / "clone"), tmp_path / "log"
-    words = ["dvc", "exp", "run", "-S", "train.epochs=100000"]
+    words = ["dvc", "exp", "run", "-S", "train.epochs=100000", "-S", "train.seed=7"]
     with (
         log.open("wb") as out,
         subprocess.Popen(
