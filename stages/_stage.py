@@ -58,6 +58,8 @@ def run(words: Sequence[str]) -> NoReturn:
     if name not in names and not name.startswith("zoo."):
         print(f"usage: python stages {{{','.join(names)}}} --help", file=sys.stderr)
         sys.exit(2)
+    if "DVC_STAGE" in os.environ:
+        _renew_times()
     stage = importlib.import_module(name)
     parser = argparse.ArgumentParser(f"python stages {name}", description=stage.__doc__)
     parameters = inspect.signature(stage.main).parameters
@@ -74,9 +76,8 @@ def run(words: Sequence[str]) -> NoReturn:
     for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup sets SIG_IGN
             signal.signal(number, _stop)
-    if "DVC_STAGE" in os.environ:
-        _renew_times()
-        threading.Thread(target=_stop_with_dvc, daemon=True).start()
+    if "DVC_STAGE" in os.environ and (dvc := _dvc()):
+        threading.Thread(target=_stop_with, args=[dvc], daemon=True).start()
     try:
         stage.main(**arguments)
     except MissingFile as error:
@@ -124,19 +125,22 @@ def _stop(number: int, _: FrameType | None) -> NoReturn:
     raise Stopped(number)
 
 
-def _stop_with_dvc() -> None:
-    """Stop when DVC was killed: it would not record the outputs, and may run again meanwhile.
+def _dvc() -> psutil.Process | None:
+    """Return the DVC process that runs this stage; there may be a shell and more in between.
 
-    DVC gives the variable DVC_STAGE to the stage and to a shell in between. It has none itself.
+    DVC gives the variable DVC_STAGE to all of these, and does not have it itself.
     """
     for process in psutil.Process().parents():
         with contextlib.suppress(psutil.Error):
             if "DVC_STAGE" not in process.environ():
-                break
-    else:
-        return
+                return process
+    return None
+
+
+def _stop_with(dvc: psutil.Process) -> None:
+    """Stop when DVC was killed: it would not record the outputs, and may run again meanwhile."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.5)
     if sys.platform == "win32":  # there, os.kill would end the process without saving
         _thread.interrupt_main(signal.SIGTERM)
