@@ -183,9 +183,11 @@ def task_of(name: str, stages: list[Stage]) -> Task:
 
 def hash_of(file: Path) -> str:
     """Return the MD5 of a file, or "" if there is none."""
-    if not file.is_file():
+    try:
+        stat = file.stat()
+        return _hash_of(file, stat.st_mtime_ns, stat.st_size)
+    except (FileNotFoundError, IsADirectoryError):
         return ""
-    return _hash_of(file, file.stat().st_mtime_ns, file.stat().st_size)
 
 
 @functools.cache
