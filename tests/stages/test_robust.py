@@ -72,8 +72,11 @@ def test_training_continues_after_kills_and_beside_another_with_the_same_bytes(
     assert snapshots(one) == []
     kill(start(one, slow=1), lambda: snapshots(one) and snapshots(one, ".*.part"))
     assert "continuing after epoch" not in said(one)
+    (saved,) = snapshots(one)
+    written = saved.stat().st_mtime_ns
     first = start(one, slow=2)
-    wait_for(lambda: "continuing after epoch" in said(one))
+    wait_for(lambda: saved.stat().st_mtime_ns > written)
+    assert "continuing after epoch" in said(one)
     second = start(two, DVC_ROOT=str(one))
     wait_for(lambda: "another process trains the same run; waiting for it" in said(two))
     first.send_signal(signal.SIGINT)
