@@ -4,8 +4,6 @@ import logging
 import os
 from pathlib import Path
 
-import _stage
-
 from cifar2 import files, params
 from cifar2.data import download, synthetic
 from cifar2.errors import UserError
@@ -24,10 +22,9 @@ def main(settings: Path, raw: Path) -> None:
         _draw(raw)
         return
     address = os.environ.get("CIFAR10_URL")
-    store = None if address else _cache()
     advice = "set CIFAR10_URL to a copy, or run with -S data.source=synthetic"
     try:
-        download.fetch(raw, address, store)
+        download.fetch(raw, address)
     except download.NoNetwork as error:
         if source == "cifar10":
             raise UserError(f"{error}; {advice}") from error
@@ -44,22 +41,6 @@ def main(settings: Path, raw: Path) -> None:
             f"CIFAR10_URL: {error}; set it to an http(s) or file URL or a path, of"
             " cifar-10-python.tar.gz or of the folder in it, or unset it to try the mirrors"
         ) from error
-
-
-def _cache() -> Path | None:
-    """Return the folder of DVC's cache, wherever it was set to be; None without DVC.
-
-    DVC names the files there by their MD5, and those of CIFAR-10 are published. So a former
-    download is found there, although DVC removes data/raw before it runs this stage again.
-    """
-    from dvc.exceptions import DvcException  # here: it takes half a second
-    from dvc.repo import Repo
-
-    try:
-        with Repo(str(_stage.scratch(Path(".")))) as repo:
-            return Path(repo.cache.local.path)
-    except DvcException:
-        return None
 
 
 def _draw(raw: Path) -> None:

@@ -2,14 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import download as download_stage
 import pytest
 
-from cifar2.data import download, synthetic
+from cifar2.data import synthetic
 from cifar2.errors import UserError
-from tests.conftest import run, write
+from tests.conftest import write
 
 
 @pytest.fixture(autouse=True)
@@ -46,26 +45,3 @@ def test_cifar10_that_was_asked_for_is_not_replaced_by_the_stand_in(
     with pytest.raises(UserError, match=message):
         download_stage.main(write(tmp_path / "params.yaml", data__source=source), tmp_path / "raw")
     assert os.listdir(tmp_path) == ["params.yaml"]
-
-
-@pytest.mark.parametrize("case", ["moved cache", "no DVC", "address"])
-def test_former_download_is_looked_for_in_the_cache_of_the_main_repository(
-    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """DVC runs some experiments in a copy of the repository, which has no cache."""
-    asked: list[Any] = []
-    monkeypatch.setattr(download, "fetch", lambda *arguments: asked.extend(arguments))
-    monkeypatch.chdir(tmp_path)
-    address, cache = None, None
-    if case == "address":  # it comes before the cache
-        address = "http://a.mirror"
-        monkeypatch.setenv("CIFAR10_URL", address)
-    elif case != "no DVC":
-        main = tmp_path / "main"
-        main.mkdir()
-        run("dvc", "init", "--quiet", "--no-scm", cwd=main)
-        monkeypatch.setenv("DVC_ROOT", str(main))
-        run("dvc", "cache", "dir", "--local", tmp_path / "shared", cwd=main)
-        cache = tmp_path / "shared/files/md5"
-    download_stage.main(write(tmp_path / "params.yaml"), tmp_path / "raw")
-    assert asked == [tmp_path / "raw", address, cache]

@@ -46,12 +46,11 @@ class Slow(Failure):
     """The transfer works, but another mirror may be faster."""
 
 
-def fetch(destination: Path, address: str | None = None, store: Path | None = None) -> None:
+def fetch(destination: Path, address: str | None = None) -> None:
     """Replace `destination` by a folder with CIFAR-10's files, verified, or change nothing.
 
     An `address` is an http(s) or file URL or a path, of the archive or of an extracted folder;
-    nothing else is tried then. Otherwise the files come from `store`, if that has all of them under
-    their MD5s (`c9/9cafc1…`), as DVC's cache does, or else from the first mirror that has them.
+    nothing else is tried then. Otherwise the files come from the first mirror that has them.
 
     Raises:
         NoNetwork: if there is no `address` and no mirror could be reached.
@@ -59,24 +58,12 @@ def fetch(destination: Path, address: str | None = None, store: Path | None = No
     """
     with files.folder(destination) as part:
         (part / FOLDER).mkdir()
-        if address:
-            try:
-                _try(address, part, ENOUGH[-1])
-            except Failure as failure:
-                raise UserError(f"{address}: {failure}") from failure
-        elif not store or not _copy_from_store(store, part):
-            _fetch_from_mirrors(part)
-
-
-def _copy_from_store(store: Path, part: Path) -> bool:
-    """Copy the files from a store by MD5; return whether it has all of them undamaged."""
-    try:
-        for name, digest in MD5.items():
-            _put((store / digest[:2] / digest[2:]).read_bytes(), name, part)
-    except (OSError, Failure):
-        return False
-    log.info("CIFAR-10: the files were in DVC's cache")
-    return True
+        if not address:
+            return _fetch_from_mirrors(part)
+        try:
+            _try(address, part, ENOUGH[-1])
+        except Failure as failure:
+            raise UserError(f"{address}: {failure}") from failure
 
 
 def _fetch_from_mirrors(part: Path) -> None:

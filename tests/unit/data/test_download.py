@@ -227,33 +227,23 @@ def copy(tmp_path: Path) -> Path:
     (path / "cifar.tar.gz").write_bytes(archive())
     for name, content in FILES.items():
         (path / FOLDER / name).write_bytes(content)
-        stored = path / "store" / MD5[name][:2] / MD5[name][2:]
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        stored.write_bytes(content)
     return path
 
 
-@pytest.mark.parametrize("form", ["cifar.tar.gz", "file URL", FOLDER, "", "store"])
+@pytest.mark.parametrize("form", ["cifar.tar.gz", "file URL", FOLDER, ""])
 def test_local_copy_is_taken_and_left_as_it_is(
     form: str, raw: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "MIRRORS", [])
     before = contents(copy)
-    forms = {"file URL": (copy / "cifar.tar.gz").as_uri(), "store": None}
-    address = forms.get(form, str(copy / form))
-    download.fetch(raw, address, copy / "store")
+    address = (copy / "cifar.tar.gz").as_uri() if form == "file URL" else str(copy / form)
+    download.fetch(raw, address)
     assert is_whole(raw) and contents(copy) == before
 
 
 @pytest.mark.parametrize("damaged", [True, False], ids=["damaged", "incomplete"])
-def test_copy_without_all_files_undamaged_is_not_used(
-    damaged: bool, raw: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "MIRRORS", [nowhere()])
+def test_copy_without_all_files_undamaged_is_not_used(damaged: bool, raw: Path, copy: Path) -> None:
     extracted = copy / FOLDER / "batches.meta"
-    for path in (extracted, copy / "store" / MD5["batches.meta"][:2] / MD5["batches.meta"][2:]):
-        path.write_bytes(b"x") if damaged else path.unlink()
+    extracted.write_bytes(b"x") if damaged else extracted.unlink()
     reason = "batches.meta has the MD5 9dd" if damaged else f"no such file: {extracted}"
     assert complaint(raw, str(copy)).startswith(reason)
-    with pytest.raises(download.NoNetwork):
-        download.fetch(raw, store=copy / "store")
