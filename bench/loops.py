@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.profiler import profile
 from torch.utils.data import DataLoader
 
 from bench import chapter
@@ -125,14 +124,13 @@ def short_epochs(name: str) -> Iterator[None]:
 
 
 def on_a_gpu(names: list[str], train: Labelled, val: Labelled) -> None:
-    print("\nsame bytes twice, and after a stop; copies between host and device in an epoch")
-    print("network      float32     tf32 bfloat16  resumed   copies")
+    print("\nsame bytes twice, and after a stop")
+    print("network      float32     tf32 bfloat16  resumed")
     for name in names:
         runs = [settings(name, epochs=2, precision=each) for each in PRECISIONS]
         same = [trained(run, train, val) == trained(run, train, val) for run in runs]
         same.append(trained(runs[0], train, val) == trained(runs[0], train, val, stop=True))
-        cells = " ".join(f"{'same' if each else 'DIFFER':>8}" for each in same)
-        print(f"{name:<11} {cells} {copies(settings(name, epochs=1), train, val):>8}")
+        print(f"{name:<11}", *(f"{'same' if each else 'DIFFER':>8}" for each in same))
 
 
 def trained(run: params.Params, train: Labelled, val: Labelled, stop: bool = False) -> bytes:
@@ -149,12 +147,3 @@ def trained(run: params.Params, train: Labelled, val: Labelled, stop: bool = Fal
     list(loop.fit(state, train, val, run))
     weights = state.model.state_dict().values()
     return b"".join(each.cpu().contiguous().numpy().tobytes() for each in weights)
-
-
-def copies(run: params.Params, train: Labelled, val: Labelled) -> int:
-    """Return how often an epoch copies between host and device."""
-    state = started(run, train)
-    with profile() as profiled:  # of the CPU, and of CUDA where it is
-        list(loop.fit(state, train, val, run))
-    found = [each for each in profiled.key_averages() if each.key.startswith("Memcpy")]
-    return sum(each.count for each in found if "HtoD" in each.key or "DtoH" in each.key)
