@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 
-from cifar2.report import results
+from cifar2.report import results, series
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = re.compile(r"(<!-- result: (\S+)(.*?) -->).*?(<!-- end -->)", re.DOTALL)
@@ -19,9 +19,12 @@ ACCURACIES = "{train[mean]:.4f} ± {train[std]:.4f} | {val[mean]:.4f} ± {val[st
 # The variants in README's table.
 NETWORKS = {
     "baseline": "two convolutions, two linear layers",
+    "kernel": "kernels of 5×5",
     "width": "twice as many channels",
+    "l2": "weight decay",
     "dropout": "wide, with dropout",
     "batch_norm": "wide, with batch normalization",
+    "dropout_batch_norm": "wide, with both",
     "depth": "three convolutions",
     "res": "three, with a skip connection",
     "fast": "fixed filters, two convolutions, trained on the hardest images",
@@ -39,12 +42,14 @@ def inserted(page: str) -> str:
 
 
 def _networks() -> str:
+    answers = {row["a"]: f"{row['answer']} ({float(row['difference']):+.4f})" for row in _primary()}
     rows = []
     for name, network in NETWORKS.items():
         each = _json("zoo/results.json")[name]
         size = f"{each['parameters']:,} | {each['epochs']} | {len(each['val']['seeds'])}"
-        rows.append(f"`{name}` | {network} | {size} | {ACCURACIES(each)}")
-    return _table("variant | network | parameters: | epochs: | seeds: | train: | val:", rows)
+        rows.append(f"`{name}` | {network} | {size} | {ACCURACIES(each)} | {answers.get(name, '')}")
+    head = "variant | network | parameters: | epochs: | seeds: | train: | val: | against `baseline`"
+    return _table(head, rows)
 
 
 def _kernel() -> str:
@@ -101,24 +106,26 @@ def _ensembles(variant: str) -> str:
     return _table("networks: | ensembles: | mean accuracy: | range", rows)
 
 
-def _reach() -> str:
-    """Return the mean half-width of the intervals of differences, by what is resampled."""
-    from zoo.comparison import differences  # here, because a project may have no zoo
+def _ideas() -> str:
+    rows = [f"`{r['a']}` | {_limits(r)} | {r['alone']} | {r['answer']}" for r in _primary()]
+    return _table("variant | difference: | 95% interval of eight | ± by itself: | answer", rows)
 
-    names = sorted({row[side] for row in _read("zoo/pairs.csv") for side in ("a", "b")})
-    right = {name: np.array([_answers(run)[0] for run in _runs(name)]) for name in names}
-    most = max(map(len, right.values()))  # seeds; variants with fewer don't count
-    right = {name: each for name, each in right.items() if len(each) == most}
+
+def _scores() -> str:
+    every = (row.values() for row in _read("zoo/scores.csv"))
+    rows = [f"`{name}` | {' | '.join(values)}" for name, *values in every]
+    return _table("variant | seeds: | accuracy: | ±: | log loss: | ±: | Brier score: | ±:", rows)
+
+
+def _jitter() -> str:
+    """Return val accuracy after the last epoch, and its mean over the last ten, of each seed."""
     rows = []
-    for count in [*(count for count in (3, 5) if count < most), most]:
-        few = {name: each[:count] for name, each in right.items()}
-        reach = mean((each.high - each.low) / 2 for each in differences(few, resamples=2000))
-        rows.append(f"{count} seeds | {reach:.3f}")
-    rates = [each.mean(axis=0) for each in right.values()]
-    deviation = mean(float(np.std(a - b)) for a, b in combinations(rates, 2))
-    reach = 1.96 * deviation / len(rates[0]) ** 0.5
-    rows.append(f"{most} seeds, if only the images are drawn anew | {reach:.3f}")
-    return _table("| to either side:", rows)
+    for name in dict.fromkeys(row[side] for row in _primary() for side in ("b", "a")):
+        found = [series.read(run / "training")["val_accuracy"] for run in _runs(name)]
+        last, ten = [each[-1] for each in found], [mean(each[-10:]) for each in found]
+        cells = (f"{round(mean(each), 6):.4f} ± {stdev(each):.4f}" for each in (last, ten))
+        rows.append(f"`{name}` | {' | '.join(cells)}")
+    return _table("variant | last epoch: | mean of the last ten:", rows)
 
 
 def _reliability(confidence: str) -> str:
@@ -127,24 +134,19 @@ def _reliability(confidence: str) -> str:
     return f"{float(row['accuracy']):.0%}"
 
 
-def _against(variant: str) -> dict[str, tuple[str, float, float]]:
-    """Return how the others compare, and the interval of their accuracy minus this one's."""
-    found = {}
-    for row in _read("zoo/pairs.csv"):
-        if variant in (row["a"], row["b"]):
-            other, low, high = row["a"], float(row["low"]), float(row["high"])
-            if other == variant:
-                other, low, high = row["b"], -high, -low
-            verdict = "like" if row["real"] != "true" else "better" if low > 0 else "worse"
-            found[other] = (verdict, low, high)
-    return found
+def _primary() -> list[dict[str, str]]:
+    return [row for row in _read("zoo/pairs.csv") if row["kind"] == "primary"]
 
 
-def _names(verdict: str, variant: str, among: str = "") -> str:
-    found = [name for name, each in _against(variant).items() if each[0] == verdict]
-    shown = [f"`{name}`" for name in found if among != "table" or name in NETWORKS]
-    *first, last = shown or ["none"]
-    return f"{', '.join(first)} and {last}" if first else last
+def _limits(row: dict[str, str]) -> str:
+    difference, low, high = (float(row[key]) for key in ("difference", "low", "high"))
+    return f"{difference:+.4f} | {low:+.4f} to {high:+.4f}"
+
+
+def _compared(a: str, b: str, table: str = "pairs") -> str:
+    """Return what is known of `a` against `b`, which comes before it."""
+    (row,) = (row for row in _read(f"zoo/{table}.csv") if (row["a"], row["b"]) == (a, b))
+    return f"{row['answer']} ({_limits(row).replace(' |', ',')})"
 
 
 def _json(path: str) -> Any:
@@ -152,7 +154,7 @@ def _json(path: str) -> Any:
 
 
 def _runs(variant: str) -> list[Path]:
-    found = (ROOT / "zoo" / "runs").glob(f"{variant}-*")
+    found = (ROOT / "zoo" / "runs").glob(f"{variant}-[0-9]*")
     return sorted(found, key=lambda run: int(run.name.rpartition("-")[2]))
 
 
@@ -175,13 +177,11 @@ def _table(head: str, rows: list[str]) -> str:
 
 
 NAMED: list[Callable[..., str]] = [_networks, _kernel, _others, _others_in_the_zoo, _trials]
-NAMED += [_ensembles, _reach, _reliability]
+NAMED += [_ensembles, _ideas, _scores, _jitter, _compared, _reliability]
 RESULTS = {each.__name__.removeprefix("_"): each for each in NAMED} | {
     "zoo": lambda: f"\n{(ROOT / 'zoo' / 'table.md').read_text(encoding='utf-8')}",
     "calibration": lambda key: str(_json("metrics/calibration.json")[key]),
     "val": lambda variant: ACCURACIES(_json("zoo/results.json")[variant]).split(" | ")[1],
-    "interval": lambda a, b: "{:+.3f} to {:+.3f}".format(*_against(b)[a][1:]),
-    "variants": _names,
 }
 
 

@@ -1,4 +1,4 @@
-"""The zoo's commands: `python -m zoo train`, `adopt` and `show`."""
+"""The zoo's commands: `python -m zoo train`, `adopt`, `show` and `check-method`."""
 
 import argparse
 import signal
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from cifar2.errors import UserError
+from zoo import ROOT
 from zoo.adopt import adopt
 from zoo.cluster import on_cluster
 from zoo.show import command
@@ -32,14 +33,21 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     help = "print the `dvc exp run` for a variant"
     commands.add_parser("show", help=help).add_argument("variant")
+    help = "count on simulated runs how often the intervals and answers are right (minutes)"
+    commands.add_parser("check-method", help=help)
     arguments = parser.parse_args(words)
     if arguments.command == "train" and arguments.jobs < 1:
         parser.error(f"--jobs: {arguments.jobs} is not allowed, at least 1")
+    status = 0
     try:
         match arguments.command:
             case "show":
                 print(command(arguments.variant))
-                status = 0
+            case "check-method":
+                from zoo.check_method import check  # here, because numpy takes a while
+
+                for line in check(ROOT / "zoo" / "runs"):
+                    print(line, flush=True)
             case "adopt":
                 status = adopt()
             case "train" if arguments.cluster:

@@ -13,6 +13,7 @@ HELP = {
     "runs": "the folder of the runs' results",
     "results": "the JSON file to write the means, deviations and accuracies to",
     "pairs": "the CSV file to write the difference of every pair to",
+    "scores": "the CSV file to write each variant's accuracy, log loss and Brier score to",
     "markdown": "the Markdown table of the results to write",
     "cards": "the folder to write a model card of each variant to",
     "accuracy_plot": "the picture to draw of the accuracies",
@@ -27,6 +28,7 @@ def main(
     runs: Path,
     results: Path,
     pairs: Path,
+    scores: Path,
     markdown: Path,
     cards: Path,
     accuracy_plot: Path,
@@ -51,22 +53,28 @@ def main(
     files.write(results, summary.to_json(summarised).encode())
     files.write(markdown, summary.format_table(summarised, book).encode())
 
+    scored = {k: np.stack([run.probabilities for run in v.values()]) for k, v in compared.items()}
+    differences = comparison.differences(scored)
+    files.write(pairs, comparison.table(differences).encode())
+    first = next(run for seeds in compared.values() for run in seeds.values())
+    of_two = scored if len(first.accuracy.classes) == 2 else {}
+    files.write(scores, comparison.table_of_scores(of_two).encode())
+    chosen = [name for name in compared if name in comparison.CHOSEN]
+    title = (
+        f"Val accuracy on {data}, row minus column, in percentage points; bold: better or worse;"
+    )
+    title += "\n≈: equivalent within 0.5; grey: undecided; framed: primary, others: exploratory"
+    title += f"\nchosen by looking at val: {', '.join(chosen)}" if chosen else ""
+    files.write(pairs_plot, plotting.triangle(differences, title))
+
+    known = {d.a: comparison.in_words(d) for d in differences if d.b == comparison.REFERENCE}
     with files.folder(cards) as part:
         for name, seeds in every.items():
-            scores, (first, *_) = [run.accuracy for run in seeds.values()], seeds.values()
-            text = card.card(first.settings, scores, list(seeds), [])
+            accuracies, (first, *_) = [run.accuracy for run in seeds.values()], seeds.values()
+            text = card.card(first.settings, accuracies, list(seeds), []) + known.get(name, "")
             files.write(part / f"{name}.md", text.encode())
 
     title = f"Accuracy on {data}: mean over seeds, ± one standard deviation"
     files.write(accuracy_plot, plotting.bars(compared, book, title))
     title = f"Accuracy per epoch on {data}: mean over seeds, and range"
     files.write(curves_plot, plotting.small_multiples(compared, title))
-
-    differences = comparison.differences(
-        {name: np.stack([run.right for run in seeds.values()]) for name, seeds in compared.items()}
-    )
-    files.write(pairs, comparison.table(differences).encode())
-    title = f"Val accuracy on {data}, row minus column, in percentage points;"
-    title += "\nbold: the 95% interval leaves out 0, with three seeds or more each"
-    cells = [(-each.mean, each.real) for each in differences]
-    files.write(pairs_plot, plotting.triangle(list(compared), cells, title))

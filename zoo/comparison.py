@@ -1,4 +1,16 @@
-"""Which differences between variants are real, and which may be chance."""
+"""Which of two variants is better, by how much, and whether that is known.
+
+As in radiology, where several readers judge the same cases, there are two random samples: trainings
+are the readers, and images the cases. Both are drawn anew. The train images are not: one set of
+them can't say what another would give (Bengio, Grandvalet, *No Unbiased Estimator of the Variance
+of K-Fold Cross-Validation*, 2004; Nadeau, Bengio, *Inference for the Generalization Error*, 2003).
+
+The variance is an unbiased sum of products, also where not every reader sees every case (Gallas,
+Pennello, Myers, *Multireader Multicase Variance Analysis for Binary Data*, 2007). Student's t has
+the degrees of freedom of Hillis, *A Comparison of Denominator Degrees of Freedom Methods for
+Multiple Observer ROC Analysis*, 2007. Each image counts the same, however many trainings saw it.
+docs/method.md explains this; `python -m zoo check-method` counts how often the answers are right.
+"""
 
 from __future__ import annotations
 
@@ -11,128 +23,166 @@ from numpy.typing import NDArray
 
 from cifar2.report import results
 
-Answers = NDArray[np.bool_]  # whether a network was right on each image
+Scores = NDArray[np.floating]  # [trainings, images], NaN where a training did not see an image
+
+# Fixed before this method was written, but when the accuracies on val were known.
+MARGIN = 0.005  # of accuracy, within which variants are equivalent
+REFERENCE = "baseline"
+PRIMARY = ("kernel", "width", "l2", "dropout", "batch_norm", "dropout_batch_norm", "depth", "res")
+CHOSEN = ("fast", "strong")  # by looking at val
+FEWEST = 3  # trainings
+
+
+class Moments(NamedTuple):
+    """The mean of each image, and the variance of the mean score that comes from the trainings."""
+
+    means: Scores
+    excess: float  # the variance, without bias
+    square: float  # the same, with what the trainings do on single images
+    freedom: float  # the degrees of freedom of `square`; 0 if a single training saw each image
+    first: NDArray[np.intp]  # for each image, the first training that saw it
+
+
+def moments(scores: Scores) -> Moments:
+    """Compute the moments of scores on images of which each was seen by a training or more.
+
+    T_r is the sum of w_k (score - mean of image k) over the images of training r, with weights w_k
+    of 1 / (images · trainings that saw k). The sum of the T_r², less that of the squared terms, has
+    only products of two images, to which the noise on single images adds nothing. It estimates the
+    variance of trainings times tr G - Σ_k w_k² (n_k - 1), where n_k trainings saw image k, G = H
+    Hᵀ, and H takes the effects of the trainings to T. Its degrees of freedom are (tr G)² / tr G².
+    If all saw all images, they are n - 1, and this is an analysis of variance.
+    """
+    seen = ~np.isnan(scores)
+    counts = seen.sum(axis=0, dtype=scores.dtype)
+    weights = seen / (counts * len(counts))
+    means = np.where(seen, scores, 0).sum(axis=0) / counts
+    if counts.max() == 1:
+        return Moments(means, 0, 0, 0, seen.argmax(axis=0))
+    terms = weights * np.where(seen, scores - means, 0)
+    effects = np.diag(weights.sum(axis=1)) - (weights / counts) @ seen.T
+    products = effects @ effects.T
+    trace = np.trace(products)
+    total, size = ((each.sum(axis=1) ** 2).sum() for each in (terms, weights))
+    excess = (total - (terms**2).sum()) / (trace - (weights**2 * (1 - 1 / counts)).sum())
+    freedom = trace**2 / (products**2).sum()
+    return Moments(means, size * excess, size * total / trace, freedom, seen.argmax(axis=0))
+
+
+class Estimate(NamedTuple):
+    """A mean, its standard error, and the degrees of freedom of Student's t."""
+
+    mean: float
+    error: float
+    freedom: float
+
+    def reach(self, level: float = 0.95, intervals: int = 1) -> float:
+        """Return the half-width of an interval, of so many that hold together (Bonferroni).
+
+        The quantile is that of √freedom · tan(angle), of density cos(angle)^(freedom - 1).
+        """
+        freedom = min(self.freedom, 1e4)  # more make no difference
+        angles = np.linspace(-np.pi / 2, np.pi / 2, 4001)
+        below = np.cumsum(np.cos((angles[1:] + angles[:-1]) / 2) ** (freedom - 1))
+        inside = (1 - (1 - level) / intervals / 2) * below[-1]
+        return float(self.error * freedom**0.5 * np.tan(np.interp(inside, below, angles[1:])))
+
+
+def estimate(*variants: Moments) -> Estimate:
+    """Estimate the mean score of a variant, or that of the first minus that of the second.
+
+    The variance of the images' means contains the noise on single images. The trainings add at
+    least 0, and with this noise they have at least the variance of their means (Hillis). If a
+    single training saw each image, the folds are compared, as in a paired t-test.
+    """
+    values = variants[0].means - (variants[1].means if len(variants) > 1 else 0)
+    mean = float(values.mean())
+    for each in variants:
+        if not each.freedom:
+            of_folds = [values[each.first == fold].mean() for fold in np.unique(each.first)]
+            error = np.std(of_folds, ddof=1) / len(of_folds) ** 0.5
+            return Estimate(mean, float(error), len(of_folds) - 1)
+    images = values.var(ddof=1) / len(values)
+    squares = sum(each.square for each in variants)
+    variance = max(images, squares, images + sum(each.excess for each in variants))
+    spread = sum(each.square**2 / each.freedom for each in variants)
+    freedom = variance**2 / spread if spread else np.inf
+    return Estimate(mean, float(variance**0.5), float(freedom))
 
 
 class Difference(NamedTuple):
-    """The mean accuracy of `a` minus that of `b`, with its 95% confidence interval.
-
-    real: whether the interval excludes 0, and both have at least three seeds.
-    """
+    """The mean accuracy of `a` minus that of `b`, and what is known of it."""
 
     a: str
     b: str
     mean: float
-    low: float
+    low: float  # the 95% interval; those of all primary comparisons hold together
     high: float
-    real: bool
+    alone: float  # the half-width of the 95% interval of this comparison by itself
+    answer: str  # see `answer`
+    kind: str  # "primary": fixed beforehand; "exploratory": one of many, some of which are luck
 
 
-def differences(correct: Mapping[str, Answers], resamples: int = 10_000) -> list[Difference]:
-    """Compare every pair of variants by a bootstrap over the images and the seeds.
+def right(probabilities: Scores) -> Scores:
+    """Return 1 for right and 0 for wrong answers, from the probabilities of the actual class."""
+    return np.where(np.isnan(probabilities), np.nan, probabilities > 0.5)
 
-    Another validation set and other trainings would give other accuracies (Bouthillier et al.,
-    *Accounting for Variance in Machine Learning Benchmarks*, 2021). So a resample draws images with
-    replacement, the same for all variants, and for each variant n - 1 of its n seeds with
-    replacement. It is n - 1 because n of n would show only (n - 1) / n of the variance between
-    trainings (Rao, Wu, *Resampling Inference with Complex Survey Data*, 1988). The interval is the
-    middle 95% of the resampled differences (Efron, Tibshirani, *An Introduction to the Bootstrap*,
-    1993, section 13.3).
 
-    All seeds see the same images, so this is the pigeonhole bootstrap (Owen, *The Pigeonhole
-    Bootstrap*, 2007), which is approximate. What a seed does on a single image counts up to three
-    times, which widens the interval; but the spread of a few seeds is a rough estimate. Its false
-    positives were counted with pairs of equal variants, 400 trials each, on 2,000 images. With
-    three seeds that agree on 93% of the images and have a spread of 0.004 to 0.01, 1% to 7% of the
-    pairs were called different. With three seeds whose networks differ only in overall accuracy, by
-    0.008 or 0.02, it was 14% or 15%; with five such seeds, 8%; with ten, 7% or 8%.
+def answer(found: Estimate, intervals: int = 1) -> str:
+    """Return "better" or "worse" if the 95% interval, of so many, excludes 0.
 
-    Args:
-        correct: for each variant, whether each seed's network was right on each image, bool [seeds,
-            images]; all variants on the same images.
-
-    Raises:
-        ValueError: if the variants have different numbers of images.
+    Otherwise "equivalent", if two one-sided tests at 5% exclude MARGIN, or else "undecided".
     """
-    generator = np.random.default_rng(0)
-    # A generator for each variant's seeds, so that one more variant leaves the others as they are.
-    own = {name: np.random.default_rng([0, *name.encode()]) for name in correct}
-    counts = {each.shape[1] for each in correct.values()}
-    if len(counts) != 1:
-        raise ValueError("the variants are not on the same images")
-    (count,) = counts
-    accuracies: dict[str, list[NDArray[np.float64]]] = {name: [] for name in correct}
-    for start in range(0, resamples, 1000):  # in parts that fit into memory
-        size = min(1000, resamples - start)
-        # How often each image is drawn.
-        times = generator.multinomial(count, np.full(count, 1 / count), size)
-        for name, each in correct.items():
-            right = times @ each.T.astype(np.int64)  # [size, seeds]
-            drawn = own[name].integers(len(each), size=(size, max(1, len(each) - 1)))
-            # Integers up to the last step, so that equal accuracies have a difference of exactly 0.
-            total = np.take_along_axis(right, drawn, axis=1).sum(axis=1)
-            accuracies[name].append(total / (drawn.shape[1] * count))
-    return _of_pairs(correct, {name: np.concatenate(each) for name, each in accuracies.items()})
+    if abs(found.mean) > found.reach(intervals=intervals):
+        return "better" if found.mean > 0 else "worse"
+    return "equivalent" if abs(found.mean) + found.reach(0.9) < MARGIN else "undecided"
 
 
-def _of_pairs(
-    correct: Mapping[str, Answers | Sequence[Answers]], resampled: Mapping[str, NDArray[np.float64]]
-) -> list[Difference]:
-    means = {name: float(np.concatenate(list(each)).mean()) for name, each in correct.items()}
-    result = []
-    for a, b in combinations(correct, 2):
-        low, high = np.quantile(resampled[a] - resampled[b], [0.025, 0.975])
-        real = (low > 0 or high < 0) and min(len(correct[a]), len(correct[b])) >= 3
-        result.append(Difference(a, b, means[a] - means[b], float(low), float(high), bool(real)))
-    return result
+def differences(*sources: Mapping[str, Scores]) -> list[Difference]:
+    """Compare every two variants by their accuracy in the first source that has enough of both.
 
-
-def differences_on_folds(
-    correct: Mapping[str, Sequence[Answers]], resamples: int = 10_000
-) -> list[Difference]:
-    """Compare every pair of settings by a bootstrap over folds and the images in them.
-
-    Each fold has images and a training of its own. So a resample draws n - 1 of the n folds with
-    replacement (n - 1 as in `differences`), and in each fold images with replacement, both the same
-    for all settings.
-
-    At a holdout of 0.2, the trainings of two folds have three quarters of their images in common,
-    which no estimate from one cross-validation can take into account (Bengio, Grandvalet, *No
-    Unbiased Estimator of the Variance of K-Fold Cross-Validation*, 2004). On the other hand, the
-    chance of the images counts twice. In simulations of equal settings on five folds of 2,000
-    images, 200 pairs each, whose trainings had a spread of 0.002, 0.004 or 0.01, 1%, 0% and 5% of
-    the pairs were called different.
-
-    Args:
-        correct: for each setting, whether each fold's network was right on each image, a list of
-            bool [images of the fold]; all settings on the same folds.
-
-    Raises:
-        ValueError: if the settings have different folds.
+    A source has the probabilities of the actual classes by variant, on images that are the same.
     """
-    generator = np.random.default_rng(0)
-    sizes = {tuple(len(fold) for fold in folds) for folds in correct.values()}
-    if len(sizes) != 1:
-        raise ValueError("the settings are not on the same folds")
-    (counts,) = sizes
-    # Right answers in each fold, [resamples, folds], by setting.
-    right = {name: np.empty((resamples, len(counts)), dtype=np.int64) for name in correct}
-    for index, count in enumerate(counts):
-        for start in range(0, resamples, 1000):  # in parts that fit into memory
-            size = min(1000, resamples - start)
-            times = generator.multinomial(count, np.full(count, 1 / count), size)
-            for name, folds in correct.items():
-                right[name][start : start + size, index] = times @ folds[index].astype(np.int64)
-    drawn = generator.integers(len(counts), size=(resamples, max(1, len(counts) - 1)))
-    total = np.array(counts)[drawn].sum(axis=1)
-    resampled = {
-        name: np.take_along_axis(each, drawn, axis=1).sum(axis=1) / total
-        for name, each in right.items()
-    }
-    return _of_pairs(correct, resampled)
+    found = []
+    for b, a in combinations(dict.fromkeys(name for each in sources[::-1] for name in each), 2):
+        enough = (each for each in sources if min(len(each.get(x, ())) for x in (a, b)) >= FEWEST)
+        if source := next(enough, None):
+            primary = REFERENCE in (a, b) and {a, b} <= {REFERENCE, *PRIMARY}
+            kind, intervals = ("primary", len(PRIMARY)) if primary else ("exploratory", 1)
+            it = estimate(*(moments(right(source[name])) for name in (a, b)))
+            reach = it.reach(intervals=intervals)
+            values = it.mean, it.mean - reach, it.mean + reach, it.reach()
+            found.append(Difference(a, b, *values, answer(it, intervals), kind))
+    return found
 
 
 def table(differences: Sequence[Difference]) -> str:
     """Return the differences as CSV, to five decimals."""
-    rows = [[d.a, d.b, *(f"{v:.5f}" for v in d[2:5]), str(d.real).lower()] for d in differences]
-    return results.table(["a", "b", "difference", "low", "high", "real"], rows)
+    rows = [[d.a, d.b, *(f"{v:.5f}" for v in d[2:6]), d.answer, d.kind] for d in differences]
+    header = ["a", "b", "difference", "low", "high", "alone", "answer", "kind"]
+    return results.table(header, rows)
+
+
+def table_of_scores(probabilities: Mapping[str, Scores]) -> str:
+    """Return each variant's mean scores as CSV, with the half-widths of their 95% intervals.
+
+    A probability of the actual class of 0, to four decimals, counts as 0.00005.
+    """
+    rows = []
+    for name, p in probabilities.items():
+        if len(p) >= FEWEST:
+            scores = right(p), -np.log(np.maximum(p, 0.00005)), (1 - p) ** 2
+            found = [estimate(moments(score)) for score in scores]
+            cells = [f"{round(value, 6):.4f}" for it in found for value in (it.mean, it.reach())]
+            rows.append([name, len(p), *cells])
+    measures = ["accuracy", "accuracy ±", "log loss", "log loss ±", "Brier score", "Brier score ±"]
+    return results.table(["variant", "trainings", *measures], rows)
+
+
+def in_words(d: Difference) -> str:
+    """Return a section for the model card of `a`."""
+    mean, low, high = (round(each, 5) for each in d[2:5])  # as in the table
+    of = f", one of {len(PRIMARY)} that hold together," if d.kind == "primary" else ""
+    it = f"the difference is {mean:+.4f}, its 95% interval{of} is {low:+.4f} to {high:+.4f}"
+    chosen = " But it was chosen by looking at val, which flatters it." if d.a in CHOSEN else ""
+    return f"\n## Compared with `{d.b}`\n\nIts val accuracy is {d.answer}: {it}.{chosen}\n"

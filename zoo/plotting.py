@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cifar2.report.plotting import TRAIN_COLOUR, VAL_COLOUR, png
 
 if TYPE_CHECKING:
+    from zoo.comparison import Difference
     from zoo.summary import Runs
     from zoo.variants import Accuracies
 
@@ -86,26 +87,30 @@ def small_multiples(runs: Runs, title: str) -> bytes:
     return png(figure)
 
 
-def triangle(names: Sequence[str], cells: Sequence[tuple[float, bool]], title: str) -> bytes:
-    """Draw the difference of every pair, row minus column; return the PNG.
+def triangle(differences: Sequence[Difference], title: str) -> bytes:
+    """Draw the difference of every pair, row minus column, and what is known; return the PNG.
 
-    Args:
-        cells: for each pair of `names`, in the order of `itertools.combinations`: the difference,
-            as a fraction, and whether it is real. The second of a pair is the row.
+    A pair's `a` is the row. Pairs that were not compared are left out.
     """
+    names = list(dict.fromkeys(name for each in differences for name in (each.b, each.a)))
     size = len(names)
     values = np.full((size, size), np.nan)
     figure = Figure(figsize=(2.5 + 0.75 * size, 1.8 + 0.5 * size), dpi=100, layout="constrained")
     axes = figure.subplots()
-    for (column, row), (difference, real) in zip(combinations(range(size), 2), cells, strict=True):
-        values[row, column] = difference if real else 0
-        points = round(100 * difference, 1) + 0.0  # so that -0.0 becomes 0.0
-        colour = "black" if -0.035 < difference < 0.03 else "white"
+    for each in differences:
+        row, column = names.index(each.a), names.index(each.b)
+        known = each.answer in ("better", "worse")
+        values[row, column] = each.mean if known else 0
+        points = round(100 * each.mean, 1) + 0.0  # so that -0.0 becomes 0.0
+        colour = "black" if -0.03 < each.mean < 0.035 else "white"
         axes.text(
-            column, row, f"{points:+.1f}", ha="center", va="center", fontsize=9,
-            weight="bold" if real else "normal", color=colour if real else "grey",
+            column, row, f"{'≈ ' if each.answer == 'equivalent' else ''}{points:+.1f}",
+            ha="center", va="center", fontsize=9, weight="bold" if known else "normal",
+            color="grey" if each.answer == "undecided" else colour,
         )  # fmt: skip
-    if cells:
+        if each.kind == "primary":
+            axes.add_patch(Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, fill=False))
+    if differences:
         # From 5 points on, all have one colour. Otherwise, a single bad variant would leave hardly
         # any colour for 1 to 3 points.
         limits = Normalize(-0.05, 0.05)

@@ -29,9 +29,10 @@ class Run(NamedTuple):
     predictions: list[Prediction]
 
     @property
-    def right(self) -> NDArray[np.bool_]:
-        """Whether each answer is right, [val images]."""
-        return np.array([each.predicted == each.actual for each in self.predictions])
+    def probabilities(self) -> NDArray[np.float64]:
+        """The probability of each actual class, [val images]; of more than two, only a bound."""
+        rows = [(each.predicted == each.actual, each.confidence) for each in self.predictions]
+        return np.array([max(p, 0.50001) if right else min(1 - p, 0.49999) for right, p in rows])
 
 
 Runs = dict[str, dict[int, Run]]  # by variant and seed

@@ -17,6 +17,8 @@ HELP = {
 
 
 def main(zoo: Path, settings: Path, runs: Path, results: Path, pairs: Path) -> None:
+    import numpy as np
+
     from zoo import comparison, summary
 
     trials = variants.load(zoo).trials
@@ -27,6 +29,9 @@ def main(zoo: Path, settings: Path, runs: Path, results: Path, pairs: Path) -> N
             summary.describe_data({name: {seed: folds[seed]} for name, folds in whole.items()})
 
     files.write(results, summary.format_trials(whole).encode())
-    right = {name: [run.right for run in folds.values()] for name, folds in whole.items()}
-    differences = comparison.differences_on_folds(right) if right else []
-    files.write(pairs, comparison.table(differences).encode())
+    found = {}
+    for name, folds in whole.items():
+        parts = [run.probabilities for run in folds.values()]
+        own = np.repeat(np.eye(len(parts), dtype=bool), [len(part) for part in parts], axis=1)
+        found[name] = np.where(own, np.concatenate(parts), np.nan)
+    files.write(pairs, comparison.table(comparison.differences(found)).encode())

@@ -24,29 +24,27 @@ def test_a_result_replaces_an_old_one_and_an_unknown_one_is_an_error() -> None:
         results.inserted("<!-- result: vall strong --><!-- end -->")
 
 
-@needs_zoo
-def test_ensembles_and_intervals_are_of_the_runs_that_are_there(
+def test_tables_are_of_the_runs_and_comparisons_that_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # In `pair`, the surer network decides. `two` is wrong on two of four images. Of four drawn
-    # anew, none or all are of these two in 6% of the cases each: the interval is 0 to 1. The one of
-    # images alone is 1.96 times a standard error of 0.5 / 2 to either side.
-    runs = {  # whether each answer is right, and its probability
-        **dict.fromkeys(["one-1", "one-4"], "+9 +9 +9 +9"),
-        **dict.fromkeys(["two-9", "two-10"], "+9 +9 -9 -9"),
-        **dict.fromkeys(["few-1", "alone-1", "alone-2", "alone-3"], "+9 -9 -9 -9"),
-        **{"pair-3": "+9 -6 +6", "pair-20": "-6 +9 -9"},
-    }
     monkeypatch.setattr(results, "ROOT", tmp_path)
-    for run, answers in runs.items():
+    # The surer network decides.
+    for run, answers in {"pair-3": "+9 -6 +6", "pair-20": "-6 +9 -9"}.items():
         table = "image,actual,predicted,confidence\n"
         for image, answer in enumerate(answers.split()):
             table += f"{image},bird,{'bird' if answer[0] == '+' else 'airplane'},0.{answer[1]}\n"
         (tmp_path / "zoo/runs" / run).mkdir(parents=True)
         (tmp_path / "zoo/runs" / run / "predictions.csv").write_text(table)
-    (tmp_path / "zoo/pairs.csv").write_text("a,b\none,two\none,few\ntwo,few\n")
-    ensembles, reach = results.RESULTS["ensembles"]("pair"), results.RESULTS["reach"]()
-    assert "| 1 | 2 | 0.5000 | 0.3333 to 0.6667 |\n" in ensembles
-    assert "| 2 | 1 | 0.6667 | 0.6667 to 0.6667 |\n" in ensembles
-    assert "| 2 seeds | 0.500 |\n" in reach
-    assert "| 2 seeds, if only the images are drawn anew | 0.490 |\n" in reach
+    (tmp_path / "zoo/pairs.csv").write_text(
+        "a,b,difference,low,high,alone,answer,kind\n"
+        "deep,base,0.0010,-0.0060,0.0080,0.0050,equivalent,primary\n"
+        "deep,res,-0.0090,-0.0190,0.0010,0.0100,undecided,exploratory\n"
+    )
+    (tmp_path / "zoo/scores.csv").write_text("variant,trainings,accuracy\nres,5,0.9000\n")
+    show = results.RESULTS
+    assert "| 1 | 2 | 0.5000 | 0.3333 to 0.6667 |\n" in show["ensembles"]("pair")
+    assert "| 2 | 1 | 0.6667 | 0.6667 to 0.6667 |\n" in show["ensembles"]("pair")
+    assert show["compared"]("deep", "res") == "undecided (-0.0090, -0.0190 to +0.0010)"
+    row = "| `deep` | +0.0010 | -0.0060 to +0.0080 | 0.0050 | equivalent |\n"
+    assert show["ideas"]().endswith(f"|\n{row}")
+    assert show["scores"]().endswith("\n| `res` | 5 | 0.9000 |\n")

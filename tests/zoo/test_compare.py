@@ -15,8 +15,8 @@ from cifar2.report.results import Prediction
 from tests.conftest import ROOT, contents
 from tests.zoo.runs import some_accuracy, write_run
 from zoo import compare as compare_stage
+from zoo import comparison, plotting
 from zoo import confusion as confusion_stage
-from zoo import plotting
 from zoo import trials as trials_stage
 
 STAGES = yaml.safe_load((ROOT / "zoo/dvc.yaml").read_text())["stages"]
@@ -70,24 +70,42 @@ def compare_trials(zoo: Path) -> tuple[list[str], list[str]]:
 
 
 def test_results_of_the_variants_are_compared_with_each_other_and_with_the_book(zoo: Path) -> None:
-    with mock.patch.object(plotting, "triangle", wraps=plotting.triangle) as triangle:
-        files = compare(zoo)
-    names, cells, _ = triangle.call_args.args  # row minus column: width minus baseline
-    assert (names, cells) == (["baseline", "width"], [(pytest.approx(0.15), False)])
+    files = compare(zoo)
     summary = json.loads(files["results.json"])
     assert list(summary) == ["baseline", "width", "other"]
     assert summary["baseline"]["val"] == {"mean": 0.75, "std": 0.070711, "seeds": [0.7, 0.8]}
     row = "| `width` | 38,386 | 2 | 1 | 0.9000 | 0.9000 | 0.96, 0.90 |"
     assert row in files["table.md"].decode().splitlines()
-    _, pair = files["pairs.csv"].decode().splitlines()
-    assert pair.startswith("baseline,width,-0.15000,")
+    # Two trainings and one are not enough for a comparison.
+    assert [len(files[name].splitlines()) for name in ("pairs.csv", "scores.csv")] == [1, 1]
     card = files["cards/baseline.md"].decode()
     assert "| val | 0.7500 ± 0.0707 |" in card
     assert "2 networks, which differ in their seed: 1, 3." in card
     pictures = {"accuracy.png", "curves.png", "pairs.png"}
     cards = {f"cards/{name}.md" for name in ("baseline", "width", "other")}
-    assert files.keys() == {"results.json", "table.md", "pairs.csv"} | pictures | cards
+    tables = {"results.json", "table.md", "pairs.csv", "scores.csv"}
+    assert files.keys() == tables | pictures | cards
     assert compare(zoo) == files  # the same bytes every time
+
+
+def test_answers_are_in_the_cards_and_the_picture_says_what_was_chosen_by_looking_at_val(
+    zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in (1, 2, 3):
+        write_run(zoo, f"baseline-{seed}", right=5)
+        write_run(zoo, f"width-{seed}", right=10, model__name="netwidth")
+    content = ZOO | {"quick": {"seeds": [1, 2, 3], "variants": {"baseline": {}, "width": {}}}}
+    (zoo / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    monkeypatch.setattr(comparison, "CHOSEN", ("width",))
+    with mock.patch.object(plotting, "triangle", return_value=b"") as triangle:
+        files = {name: content.decode(errors="replace") for name, content in compare(zoo).items()}
+    assert triangle.call_args.args[1].endswith("\nchosen by looking at val: width")
+    assert files["pairs.csv"].splitlines()[1].startswith("width,baseline,0.50000,")
+    assert files["scores.csv"].splitlines()[2].startswith("width,3,1.0000,0.0000,")
+    assert "## Compared with" not in files["cards/baseline.md"]
+    card = files["cards/width.md"]
+    assert "\n## Compared with `baseline`\n\nIts val accuracy is better: the difference is" in card
+    assert card.endswith(" But it was chosen by looking at val, which flatters it.\n")
 
 
 def test_book_is_left_out_where_val_is_other_images(zoo: Path) -> None:
@@ -140,7 +158,7 @@ def test_trials_that_have_all_folds_are_compared_over_all_their_images(zoo: Path
         "low,2,0.8,0.1,1.0,0.7,0.8,0.9",
         "high,2,1.0,0.0,1.0,1.0,1.0,1.0",
     ]
-    assert pairs[1].startswith("low,high,-0.20000,")
+    assert pairs[1].startswith("high,low,0.20000,-0.04841,0.44841,")
 
 
 def test_confusion_has_actual_classes_as_rows_and_no_unknown_one(

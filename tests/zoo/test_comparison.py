@@ -1,142 +1,165 @@
-"""Which differences are real: cases whose answer is known."""
+"""The four answers and their intervals, where they are known, and on simulated runs."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from zoo.comparison import Answers, Difference, differences, differences_on_folds, table
+from cifar2.report import results
+from cifar2.report.results import Prediction
+from zoo import check_method
+from zoo.check_method import components, simulate
+from zoo.comparison import (
+    FEWEST,
+    MARGIN,
+    PRIMARY,
+    Difference,
+    Estimate,
+    Scores,
+    answer,
+    differences,
+    estimate,
+    in_words,
+    moments,
+    table,
+    table_of_scores,
+)
+
+GENERATOR = np.random.default_rng(1)
+FOLDS = np.arange(6)[:, None] % 3 == np.repeat(np.arange(3), 40)  # six trainings on three folds
+VAL = np.full((6, 30), True)
 
 
-def variants(*rates: float, spread: float = 0.0) -> dict[str, Answers]:
-    """Draw networks that are right on images at certain rates; an image is equally hard for all."""
-    generator = np.random.default_rng(1)
-    hardness = generator.random(2000)
-    return {
-        str(index): hardness < rate + spread * generator.standard_normal((5, 1))
-        for index, rate in enumerate(rates)
-    }
+def draw(rate: float, seen: np.ndarray = VAL) -> Scores:
+    """Draw the probability of the actual class for each training and image that it saw."""
+    right = GENERATOR.random(seen.shape) < rate
+    return np.where(seen, np.where(right, 0.9, 0.2), np.nan)
 
 
-def test_pairs_are_compared_in_order_and_real_in_either_direction() -> None:
-    correct = variants(0.88, 0.9, 0.5)
-    found = differences(correct, resamples=1000)
-    assert [(d.a, d.b) for d in found] == [("0", "1"), ("0", "2"), ("1", "2")]
-    for d in found:
-        assert d.mean == pytest.approx(correct[d.a].mean() - correct[d.b].mean())
-        assert d.low < d.mean < d.high
-        assert d.real
+def test_balanced_design_agrees_with_the_analysis_of_variance() -> None:
+    trainings, images = GENERATOR.random((2, 5, 1)), GENERATOR.random((2, 1, 40))
+    a, b = GENERATOR.random((2, 5, 40)) + trainings + images
+    found = estimate(moments(a), moments(b))
+    assert found.mean == pytest.approx(a.mean() - b.mean())
+    squares = [each.mean(axis=1).var(ddof=1) / 5 for each in (a, b)]
+    # Images and trainings, less the noise, which is in both.
+    noise = [(each - each.mean(0) - each.mean(1)[:, None] + each.mean()) for each in (a, b)]
+    both = sum((each**2).sum() / (4 * 39) / (5 * 40) for each in noise)
+    variance = (a.mean(0) - b.mean(0)).var(ddof=1) / 40 + sum(squares) - both
+    assert found.error**2 == pytest.approx(variance)
+    assert found.freedom == pytest.approx(variance**2 / sum(each**2 / 4 for each in squares))
 
 
-def test_small_difference_on_the_same_images_is_real() -> None:
-    """One variant is wrong on ten of 2,000 images on which the other is right.
+def test_mean_varies_at_least_as_the_means_of_the_trainings_do() -> None:
+    """Each image has one wrong answer, so the images' means do not vary."""
+    scores = np.arange(3)[:, None] != np.repeat([0, 1, 2], [10, 20, 30])
+    found = estimate(moments(scores.astype(float)))
+    variance = scores.mean(axis=1).var(ddof=1) / 3
+    assert found == pytest.approx((2 / 3, variance**0.5, 2))
 
-    McNemar's test says too that this is hardly luck (p = 0.002). Two independent samples would tell
-    nothing.
-    """
-    right = np.ones((3, 2000), dtype=bool)
-    right[:, :200] = False
-    worse = right.copy()
-    worse[:, 200:210] = False
-    (d,) = differences({"a": right, "b": worse}, resamples=2000)
-    assert d.real
-    assert d.mean == pytest.approx(0.005)
-    # A count of 10: 95% are between about 4 and 16.
-    assert (d.low, d.high) == pytest.approx((0.002, 0.008), abs=0.0006)
+
+def test_single_training_on_each_fold_is_a_paired_t_test_of_the_folds() -> None:
+    a, b = draw(0.9, FOLDS[:3]), draw(0.8, FOLDS[:3])
+    found = estimate(moments(a), moments(b))
+    of_folds = np.nanmean(a, axis=1) - np.nanmean(b, axis=1)
+    assert found == pytest.approx((of_folds.mean(), of_folds.std(ddof=1) / 3**0.5, 2))
 
 
 @pytest.mark.parametrize(
-    ("seeds", "seed_spread", "image_noise", "least", "most"),
-    [(3, 0.02, 0.0, 0.03, 0.15), (10, 0.02, 0.0, 0.03, 0.15), (3, 0.0, 0.1, 0.0, 0.03)],
+    ("freedom", "level", "intervals", "expected"),
+    [(4, 0.95, 1, 2.7764), (15, 0.9, 1, 1.7531), (30, 0.95, 8, 2.9409), (np.inf, 0.95, 1, 1.96)],
 )
-def test_equal_variants_are_seldom_called_different(
-    seeds: int, seed_spread: float, image_noise: float, least: float, most: float
+def test_reach_has_the_quantiles_of_students_t(
+    freedom: float, level: float, intervals: int, expected: float
 ) -> None:
-    """Where seeds differ overall, up to three times as often as the 5% of an exact interval."""
-    generator = np.random.default_rng(2)
-
-    def variant(hardness: NDArray[np.float64]) -> Answers:
-        ability = 0.9 + seed_spread * generator.standard_normal((seeds, 1))
-        return hardness + image_noise * generator.standard_normal((seeds, 200)) < ability
-
-    found = 0
-    for _ in range(200):
-        hardness = generator.random(200)
-        pair = {"a": variant(hardness), "b": variant(hardness)}
-        found += differences(pair, resamples=200)[0].real
-    assert least <= found / 200 < most
+    found = Estimate(0, 1, freedom).reach(level, intervals)
+    assert found == pytest.approx(expected, abs=0.0005)
 
 
-def test_interval_is_the_middle_95_percent_of_one_seed_fewer_than_there_are() -> None:
-    """Of six seeds, or folds, one is wrong throughout, and five are drawn.
+def test_images_count_the_same_however_many_trainings_saw_them() -> None:
+    seen = np.hstack([FOLDS, VAL])
+    a, b = draw(0.9, seen), draw(0.6, seen)
+    rates = [np.nanmean(np.where(np.isnan(p), np.nan, p > 0.5), axis=0) for p in (a, b)]
+    (found,) = differences({"b": b, "a": a})
+    assert (found.a, found.b) == ("a", "b")
+    assert found.mean == pytest.approx(rates[0].mean() - rates[1].mean())
+    with pytest.raises(ValueError):
+        differences({"a": a, "b": b[:, :120]})
 
-    Three or more of the five are the wrong one in 3.5% of the resamples, four or more in 0.3%. So
-    the lowest 2.5% end at three of five; the lowest 5% would end at two of five.
+
+def test_variants_are_compared_in_the_first_source_with_enough_trainings_of_both() -> None:
+    val = {"a": draw(0.9), "b": draw(0.9), "few": draw(0.9)[: FEWEST - 1]}
+    on_folds = {"b": draw(0.6, FOLDS), "c": draw(0.9, FOLDS)}
+    found = differences(on_folds, val)
+    assert [(d.a, d.b) for d in found] == [("b", "a"), ("c", "b")]
+    assert found == [*differences(val), *differences(on_folds)]
+
+
+def test_answers_of_known_cases() -> None:
+    """Trainings that all agree leave only the images, of which a variant gets some more wrong.
+
+    A count of 7 has a deviation of 2.6: enough for a single interval, but not for one of eight.
     """
-    right = np.ones((6, 10), dtype=bool)
-    seeds = right.copy()
-    seeds[0] = False
-    (d,) = differences({"a": seeds, "b": right})
-    (on_folds,) = differences_on_folds({"a": list(seeds), "b": list(right)})
-    assert (d.low, d.high) == (on_folds.low, on_folds.high) == pytest.approx((-3 / 5, 0))
+    wrong = {"baseline": 0, "kernel": 7, "x": 7, "y": 140}
+    images = np.arange(20_000)
+    scores = {k: np.tile(np.where(images < v, 0.1, 0.9), (3, 1)) for k, v in wrong.items()}
+    found = {(d.a, d.b): d for d in differences(scores)}
+    kernel, x = found["kernel", "baseline"], found["x", "baseline"]
+    same = found["x", "kernel"]
+    assert (kernel.kind, kernel.answer) == ("primary", "equivalent")
+    assert (x.kind, x.answer) == ("exploratory", "worse")
+    assert kernel.low < x.low < x.high < 0 < kernel.high
+    assert kernel.alone == pytest.approx(x.mean - x.low)
+    assert (same.low, same.high, same.answer) == (0, 0, "equivalent")
+    assert found["y", "x"].answer == "worse"
+    assert differences({"a": draw(0.9), "b": draw(0.9)})[0].answer == "undecided"
+    errors = [(MARGIN - 0.001) / quantile for quantile in (1.66, 1.63)]  # of 5%: 1.645
+    assert [answer(Estimate(0.001, each, np.inf)) for each in errors] == ["equivalent", "undecided"]
 
 
-def test_difference_is_not_real_with_fewer_than_three_seeds() -> None:
-    right, wrong = np.ones((3, 2000), dtype=bool), np.zeros((3, 2000), dtype=bool)
-    for seeds in (1, 2, 3):
-        (d,) = differences({"a": right[:seeds], "b": wrong}, resamples=100)
-        assert (d.mean, d.low, d.high, d.real) == (1.0, 1.0, 1.0, seeds == 3)
+def test_simulated_answers_have_the_given_components_and_right_intervals() -> None:
+    """`python -m zoo check-method` counts more exactly."""
+    given = [0.9, 0.05, 0.01, 1e-4]
+    seen, generator = np.full((8, 1000), True), np.random.default_rng(3)
+    found, inside, margin = [], [], []
+    for _ in range(60):
+        reference, *equal, worse = simulate(given, seen, generator)
+        found.append(components(np.stack([reference, *equal], axis=1)))
+        each = [estimate(moments(other), moments(reference)) for other in equal]
+        inside += [abs(it.mean) < it.reach() for it in each]
+        margin.append(np.mean(equal) - worse.mean())
+    assert np.mean(found, axis=0) == pytest.approx(given, rel=0.15)
+    assert np.mean(margin) == pytest.approx(MARGIN, abs=0.002)
+    assert 0.92 < np.mean(inside) < 0.98
 
 
-def test_another_variant_leaves_the_other_differences_as_they_are() -> None:
-    correct = variants(0.9, 0.89, 0.88, spread=0.01)
-    without = {name: correct[name] for name in ("0", "2")}
-    (expected,) = (d for d in differences(correct, resamples=1000) if (d.a, d.b) == ("0", "2"))
-    assert differences(without, resamples=1000) == [expected]
+def test_method_is_checked_with_the_components_of_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (f"{variant}-{seed}" for variant in ("baseline", *PRIMARY) for seed in (1, 2)):
+        right = enumerate(GENERATOR.random(40) < 0.8)
+        rows = [Prediction(image, "bird", "bird" if it else "cat", 0.9) for image, it in right]
+        results.write_predictions(tmp_path / name / "predictions.csv", rows)
+    monkeypatch.setattr(check_method, "DESIGNS", {"small": np.full((3, 50), True)})
+    first, *lines = "\n".join(check_method.check(tmp_path, 2)).splitlines()
+    assert first.startswith("accuracy 0.") and lines[-1].startswith("| small | ")
 
 
-def test_equal_accuracies_have_a_difference_of_exactly_zero() -> None:
-    """Whatever the numbers of seeds, rounding does not decide."""
-    right = np.random.default_rng(3).random(2000) < 0.9
-    (d,) = differences({"a": np.stack(2 * [right]), "b": np.stack(4 * [right])}, resamples=1000)
-    assert (d.low, d.high, d.real) == (0.0, 0.0, False)
+D = Difference("kernel", "baseline", -1 / 30, -0.0538749, -0.0065, 0.02, "worse", "primary")
 
 
-def on_folds(difference: float, folds: int = 5, spread: float = 0.0) -> dict[str, list[Answers]]:
-    """Draw networks for each fold, which has images of its own; two settings differ so much."""
-    generator = np.random.default_rng(2)
-    hardness = [generator.random(400 + fold) for fold in range(folds)]
-    return {
-        name: [each < rate + spread * generator.standard_normal() for each in hardness]
-        for name, rate in (("a", 0.9), ("b", 0.9 - difference))
-    }
-
-
-def test_difference_on_folds_is_real_only_where_it_exceeds_the_spread_of_three_trainings() -> None:
-    correct = on_folds(0.02)
-    (steady,) = differences_on_folds(correct, resamples=1000)
-    a, b = (np.concatenate(folds).mean() for folds in correct.values())
-    assert steady.mean == pytest.approx(a - b)
-    assert steady.low < steady.mean < steady.high
-    (spread,) = differences_on_folds(on_folds(0.02, spread=0.05), resamples=1000)
-    (few,) = differences_on_folds(on_folds(0.4, folds=2), resamples=100)
-    assert (steady.real, spread.real, few.real) == (True, False, False)
-    assert few.low > 0
-
-
-def test_data_on_different_images_or_folds_are_an_error() -> None:
-    three, four = np.ones((1, 3), dtype=bool), np.ones((1, 4), dtype=bool)
-    with pytest.raises(ValueError, match="not on the same images"):
-        differences({"a": three, "b": four})
-    with pytest.raises(ValueError, match="not on the same folds"):
-        differences_on_folds({"a": list(three), "b": list(four)})
-
-
-def test_table_has_exact_bytes() -> None:
+def test_tables_and_words_have_exact_bytes() -> None:
     """The results in Git rely on them."""
-    chance = Difference("baseline", "fast", -1 / 30, -0.0138749, 0.0065, False)
-    real = Difference("fast", "vgg", 0.5, 0.25, 0.75, True)
-    assert table([chance, real]).splitlines() == [
-        "a,b,difference,low,high,real",
-        "baseline,fast,-0.03333,-0.01387,0.00650,false",
-        "fast,vgg,0.50000,0.25000,0.75000,true",
+    assert table([D]).splitlines() == [
+        "a,b,difference,low,high,alone,answer,kind",
+        "kernel,baseline,-0.03333,-0.05387,-0.00650,0.02000,worse,primary",
+    ]
+    words = "Its val accuracy is worse: the difference is -0.0333, its 95% interval"
+    words += ", one of 8 that hold together, is -0.0539 to -0.0065."
+    known = f"\n## Compared with `baseline`\n\n{words}\n"
+    assert in_words(D) == known
+    half = np.full((3, 4), 0.5001)
+    assert table_of_scores({"a": half, "few": half[:2]}).splitlines() == [
+        "variant,trainings,accuracy,accuracy ±,log loss,log loss ±,Brier score,Brier score ±",
+        "a,3,1.0000,0.0000,0.6929,0.0000,0.2499,0.0000",
     ]

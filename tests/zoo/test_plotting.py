@@ -14,6 +14,7 @@ from cifar2.report.plotting import TRAIN_COLOUR, VAL_COLOUR
 from tests.unit.settings import settings
 from tests.zoo.runs import some_accuracy
 from zoo import plotting
+from zoo.comparison import Difference
 from zoo.summary import Run
 from zoo.variants import Accuracies
 
@@ -92,19 +93,32 @@ def test_panel_has_the_mean_and_the_range_of_the_seeds_per_epoch() -> None:
     ]
 
 
-def test_triangle_has_a_cell_for_every_pair_and_colours_the_real_differences() -> None:
-    """The pairs come as (a, b), (a, c), (b, c); the second is the row."""
-    cells = [(0.0123, True), (-0.2, True), (-0.0004, False)]
-    axes, bar = draw(plotting.triangle, ["a", "b", "c"], cells, "Val accuracy").axes
-    assert axes.get_title() == "Val accuracy"
-    found = {text.get_position(): (text.get_text(), text.get_fontweight()) for text in axes.texts}
-    bold, usual = ("-20.0", "bold"), ("+0.0", "normal")  # no minus zero
-    assert found == {(0, 1): ("+1.2", "bold"), (0, 2): bold, (1, 2): usual}
-    assert (axes.get_xticks().tolist(), words(axes.get_xticklabels())) == ([0, 1], ["a", "b"])
-    assert (axes.get_yticks().tolist(), words(axes.get_yticklabels())) == ([1, 2], ["b", "c"])
+def test_triangle_shows_the_four_answers_and_frames_primary_comparisons() -> None:
+    pairs = ("b", "a", 0.0123), ("c", "a", -0.2), ("c", "b", -0.0004), ("d", "b", 0.001)
+    answers = ("better", "primary"), ("worse", ""), ("equivalent", ""), ("undecided", "")
+    cells = [
+        Difference(*pair, 0, 0, 0, *answer) for pair, answer in zip(pairs, answers, strict=True)
+    ]
+    axes, bar = draw(plotting.triangle, cells, "Accuracy").axes
+    assert axes.get_title() == "Accuracy"
+    found = [
+        (text.get_position(), text.get_text(), text.get_fontweight(), text.get_color())
+        for text in axes.texts
+    ]
+    assert found == [
+        ((0, 1), "+1.2", "bold", "black"),
+        ((0, 2), "-20.0", "bold", "white"),
+        ((1, 2), "≈ +0.0", "normal", "black"),  # no minus zero
+        ((1, 3), "+0.1", "normal", "grey"),
+    ]
+    frame: Any = axes.patches[0]
+    assert (len(axes.patches), frame.get_xy()) == (1, (-0.47, 0.55))
+    names = words(axes.get_xticklabels()), words(axes.get_yticklabels())
+    assert names == (["a", "b", "c"], ["b", "c", "d"])
     image: Any = axes.images[0]
     values = np.ma.getdata(image.get_array())
-    assert np.array_equal(values, [[0.0123, np.nan], [-0.2, 0.0]], equal_nan=True)
+    expected = [[0.0123, np.nan, np.nan], [-0.2, 0, np.nan], [np.nan, 0, np.nan]]
+    assert np.array_equal(values, expected, equal_nan=True)
     assert words(bar.get_yticklabels()) == ["≤ -5", "-3", "-1", "+1", "+3", "≥ +5"]
     colours = image.to_rgba([0.0, 0.01, 0.03, 0.05, 0.2])[:, :3]
     assert (np.abs(np.diff(colours, axis=0)).max(axis=1) > 0.1).tolist() == [True] * 3 + [False]
