@@ -52,15 +52,6 @@ def _networks() -> str:
     return _table(head, rows)
 
 
-def _kernel() -> str:
-    rows = []
-    for kernels, name in (("3×3", "baseline"), ("5×5", "kernel")):
-        each = _json("zoo/results.json")[name]
-        gap = each["train"]["mean"] - each["val"]["mean"]
-        rows.append(f"{kernels} | {each['parameters']:,} | {ACCURACIES(each)} | {gap:.4f}")
-    return _table("kernels | parameters: | train: | val: | train − val:", rows)
-
-
 def _others() -> str:
     """Return the answers for images of other classes; on the stand-in there are none."""
     classes = results.read_accuracy(ROOT / "metrics" / "accuracy.json").classes
@@ -176,7 +167,7 @@ def _table(head: str, rows: list[str]) -> str:
     return "\n".join(["", f"| {head} |", f"|{sides}|", *(f"| {row} |" for row in rows), ""])
 
 
-NAMED: list[Callable[..., str]] = [_networks, _kernel, _others, _others_in_the_zoo, _trials]
+NAMED: list[Callable[..., str]] = [_networks, _others, _others_in_the_zoo, _trials]
 NAMED += [_ensembles, _ideas, _scores, _jitter, _compared, _reliability]
 RESULTS = {each.__name__.removeprefix("_"): each for each in NAMED} | {
     "zoo": lambda: f"\n{(ROOT / 'zoo' / 'table.md').read_text(encoding='utf-8')}",
