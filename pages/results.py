@@ -4,7 +4,6 @@ import csv
 import json
 import re
 from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -48,8 +47,8 @@ def _networks() -> str:
         each = _json("zoo/results.json")[name]
         size = f"{each['parameters']:,} | {each['epochs']} | {len(each['val']['seeds'])}"
         rows.append(f"`{name}` | {network} | {size} | {ACCURACIES(each)} | {answers.get(name, '')}")
-    head = "variant | network | parameters: | epochs: | seeds: | train: | val: | against `baseline`"
-    return _table(head, rows)
+    sizes = "parameters: | epochs: | seeds:"
+    return _table(f"variant | network | {sizes} | train: | val: | against `baseline`", rows)
 
 
 def _others() -> str:
@@ -69,8 +68,9 @@ def _others_in_the_zoo() -> str:
     for name, each in _json("zoo/results.json").items():
         run = _runs(name)[0]
         if (run / "neither.csv").exists() and (others := results.read_others(run / "neither.csv")):
-            right, confidences = _answers(run)
-            own = f"{np.mean(right):.4f} | {np.mean(confidences > results.SURE):.1%}"
+            found = results.read_predictions(run / "predictions.csv")
+            right = np.mean([each.predicted == each.actual for each in found])
+            own = f"{right:.4f} | {np.mean([each.confidence > results.SURE for each in found]):.1%}"
             rows.append(f"`{name}` | {each['parameters']:,} | {own} | {others[-1].sure:.1%}")
     own = "val accuracy: | sure: its own classes:"
     return _table(f"variant | parameters: | {own} | sure: others:", rows)
@@ -83,18 +83,6 @@ def _trials() -> str:
         accuracy = " ± ".join(f"{each:.4f}" for each in known)
         rows.append(f"`{row['trial']}` | {row['epochs']} | {accuracy} | {float(row['loss']):.3f}")
     return _table("trial | epochs: | accuracy over folds: | loss:", rows)
-
-
-def _ensembles(variant: str) -> str:
-    """Return how accurate networks with two classes are that average their probabilities."""
-    # The probability of the actual class minus that of the other one.
-    margins = [np.where(right, 2 * p - 1, 1 - 2 * p) for right, p in map(_answers, _runs(variant))]
-    rows = []
-    for size in range(1, len(margins) + 1):
-        found = [float(np.mean(sum(each) > 0)) for each in combinations(margins, size)]
-        limits = f"{min(found):.4f} to {max(found):.4f}"
-        rows.append(f"{size} | {len(found)} | {mean(found):.4f} | {limits}")
-    return _table("networks: | ensembles: | mean accuracy: | range", rows)
 
 
 def _ideas() -> str:
@@ -149,13 +137,6 @@ def _runs(variant: str) -> list[Path]:
     return sorted(found, key=lambda run: int(run.name.rpartition("-")[2]))
 
 
-def _answers(run: Path) -> tuple[Any, Any]:
-    """Return which answers of a run's network are right, and their probabilities, as arrays."""
-    found = results.read_predictions(run / "predictions.csv")
-    right = [each.predicted == each.actual for each in found]
-    return np.array(right), np.array([each.confidence for each in found])
-
-
 def _read(path: str) -> list[dict[str, str]]:
     return list(csv.DictReader((ROOT / path).read_text(encoding="utf-8").splitlines()))
 
@@ -167,8 +148,8 @@ def _table(head: str, rows: list[str]) -> str:
     return "\n".join(["", f"| {head} |", f"|{sides}|", *(f"| {row} |" for row in rows), ""])
 
 
-NAMED: list[Callable[..., str]] = [_networks, _others, _others_in_the_zoo, _trials]
-NAMED += [_ensembles, _ideas, _scores, _jitter, _compared, _reliability]
+NAMED: list[Callable[..., str]] = [_networks, _others, _others_in_the_zoo, _trials, _ideas]
+NAMED += [_scores, _jitter, _compared, _reliability]
 RESULTS = {each.__name__.removeprefix("_"): each for each in NAMED} | {
     "zoo": lambda: f"\n{(ROOT / 'zoo' / 'table.md').read_text(encoding='utf-8')}",
     "calibration": lambda key: str(_json("metrics/calibration.json")[key]),
