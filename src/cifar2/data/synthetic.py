@@ -1,8 +1,8 @@
 """The drawn stand-in for CIFAR-2 on a machine that can reach no copy of CIFAR-10.
 
-Silhouettes of airplanes and birds in random pose, size and colour, on sky, cloud, sea or foliage,
-with twigs or wires across and noise over all. The drawing uses + - * / and square roots of
-float32 alone, which IEEE 754 rounds the same way everywhere, so every machine draws the same bytes.
+Bright airplanes and birds in random pose, size and colour, before sky or leaves. The drawing uses
++ - * / and square roots of float32 alone, which IEEE 754 rounds the same way everywhere, so every
+machine draws the same bytes.
 """
 
 from __future__ import annotations
@@ -31,17 +31,11 @@ Uniform = Callable[..., Array]
 # Images uint8 [N, 3, 32, 32], RGB, and labels int64 [N], an index into CLASSES.
 Drawings = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
+# Colours [3, 1], and how rough the ground is.
+_SKY = np.array([[0.5], [0.65], [0.8]], np.float32)
+_LEAVES = np.array([[0.35], [0.45], [0.3]], np.float32)
+_SMOOTH, _ROUGH = np.float32(0.03), np.float32(0.08)
 _Y, _X = (axis.astype(np.float32) for axis in np.mgrid[:32, :32])
-# Sky, cloud, sea, foliage: the colour, and how rough it is at three scales.
-_PALETTE = np.array(
-    [[0.45, 0.62, 0.85], [0.75, 0.77, 0.80], [0.22, 0.38, 0.50], [0.30, 0.42, 0.24]], np.float32
-)
-_AMPLITUDES = np.array(
-    [[0.08, 0.03, 0.01], [0.20, 0.12, 0.03], [0.06, 0.14, 0.04], [0.12, 0.15, 0.22]], np.float32
-)
-_SEA = 2
-# How far each ground reaches into [0, 1): airplanes are over sky with probability 0.5, …
-_GROUNDS = {"airplane": (0.50, 0.80, 0.90), "bird": (0.15, 0.30, 0.45)}
 
 
 def write(path: Path) -> None:
@@ -89,59 +83,38 @@ def _draw_chunk(rng: np.random.Generator, is_bird: NDArray[np.bool_]) -> NDArray
         sample = rng.random((len(is_bird), *(shape or (1, 1))), np.float32)
         return sample * np.float32(high - low) + np.float32(low)
 
-    # Airplanes keep to the sky and birds to the trees, mostly.
-    likely = np.where(is_bird[:, None], _GROUNDS["bird"], _GROUNDS["airplane"])
-    ground = (uniform(0, 1, 1) >= likely).sum(axis=1)
-    base = _PALETTE[ground] + uniform(-0.15, 0.15, 3)
-    image = base[:, :, None, None] + _texture(uniform, ground)[:, None]
+    # Airplanes are in the sky and birds among leaves, mostly: blue and smooth, or green and rough.
+    leaves = uniform(0, 1) < np.where(is_bird[:, None, None], np.float32(0.7), np.float32(0.3))
+    colour = np.where(leaves, _LEAVES, _SKY)[..., None] + uniform(-0.2, 0.2, 3, 1, 1)
+    texture = _noise(uniform, 3) * 0.15 + _noise(uniform, 17) * np.where(leaves, _ROUGH, _SMOOTH)
+    ground = colour + texture[:, None]
 
-    airplane, bird = _airplane(uniform), _bird(uniform)
-    shape = np.where(is_bird[:, None, None], bird, airplane)
-    contrast = np.where(uniform(-1, 1) < 0, np.float32(-1), np.float32(1)) * uniform(0.25, 0.6)
-    colour = (base[:, :, None] + contrast + uniform(-0.12, 0.12, 3, 1))[..., None]
-    image = image + shape[:, None] * (colour + _octave(uniform, 5, 5)[:, None] * 0.25 - image)
-
-    for _ in range(2):  # a wire or a twig in some images, at the edge or across
-        ends = uniform(0, 31), uniform(-8, 8), uniform(0, 31), uniform(24, 40)
-        wire = _stroke(*ends, uniform(0.2, 0.8)) * (uniform(0, 1) < 0.12)
-        image = image + wire[:, None] * (uniform(0, 1, 3, 1)[..., None] - image)
-
-    # The sum of four uniform draws stands in for a normal one, which would take a logarithm.
-    grain = sum(uniform(-1, 1, 3, 32, 32) for _ in range(4))
-    image = image + grain * uniform(0.01, 0.06, 1, 1, 1)
+    shape = np.where(is_bird[:, None, None], _bird(uniform), _airplane(uniform))
+    body = colour + uniform(0.1, 0.5, 1, 1, 1) + uniform(-0.1, 0.1, 3, 1, 1)
+    body = body + _noise(uniform, 5)[:, None] / 4
+    image = ground + shape[:, None] * (body - ground) + uniform(-0.1, 0.1, 3, 32, 32)
     return (np.clip(image, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
-def _texture(uniform: Uniform, ground: NDArray[np.int64]) -> Array:
-    """Return each ground's brightness about its colour, [chunk, 32, 32]."""
-    gradient = (_Y / 31 - np.float32(0.5)) * uniform(-0.3, 0.3)
-    on_sea, elsewhere = _octave(uniform, 17, 3), _octave(uniform, 9, 9)
-    waves = np.where((ground == _SEA)[:, None, None], on_sea, elsewhere)
-    large, small = _octave(uniform, 3, 3), _octave(uniform, 17, 17)
-    coarse, middle, fine = _AMPLITUDES[ground].T[:, :, None, None]
-    return gradient + coarse * large + middle * waves + fine * small
-
-
-def _octave(uniform: Uniform, rows: int, columns: int) -> Array:
+def _noise(uniform: Uniform, points: int) -> Array:
     """Return smooth noise in [-1, 1]: a random grid, interpolated to [chunk, 32, 32]."""
-    grid = uniform(-1, 1, rows, columns)
-    y, x = _Y[:, 0] * ((rows - 1) / 32), _X[0] * ((columns - 1) / 32)
-    top, left = y.astype(np.int64), x.astype(np.int64)
-    down, right = (y - top)[:, None].astype(np.float32), (x - left).astype(np.float32)
-    lines = grid[:, top] * (1 - down) + grid[:, top + 1] * down
-    return lines[:, :, left] * (1 - right) + lines[:, :, left + 1] * right
+    grid = uniform(-1, 1, points, points)
+    place = _X[0] * np.float32((points - 1) / 32)
+    low = place.astype(np.int64)
+    part = place - low.astype(np.float32)
+    rows = grid[:, low] * (1 - part)[:, None] + grid[:, low + 1] * part[:, None]
+    return rows[:, :, low] * (1 - part) + rows[:, :, low + 1] * part
 
 
 def _pose(uniform: Uniform) -> Callable[..., Array]:
     """Choose place, size and direction; return a stroke in the body's own coordinates."""
-    x, y, size = uniform(12, 19), uniform(12, 19), uniform(8, 13)
+    x, y, size = uniform(12, 19), uniform(12, 19), uniform(6, 13)
     # A rational point on the unit circle: to the right or left, at most 33 degrees up or down.
     t, turn = uniform(-0.3, 0.3), np.where(uniform(-1, 1) < 0, np.float32(-1), np.float32(1))
     cos, sin = turn * (1 - t * t) / (1 + t * t), turn * 2 * t / (1 + t * t)
-    tilt = uniform(0.5, 1)  # seen at an angle, the body's width is foreshortened
 
     def place(along: Number, across: Number) -> tuple[Array, Array]:
-        a, b = along * size, across * size * tilt
+        a, b = along * size, across * size
         return x + a * cos - b * sin, y + a * sin + b * cos
 
     def stroke(a0: Number, b0: Number, a1: Number, b1: Number, radius: Number) -> Array:
@@ -153,31 +126,26 @@ def _pose(uniform: Uniform) -> Callable[..., Array]:
 def _airplane(uniform: Uniform) -> Array:
     """Return how much of each pixel an airplane covers, [chunk, 32, 32]."""
     stroke = _pose(uniform)
-    thin, root, sweep = uniform(0.05, 0.09), uniform(-0.05, 0.3), uniform(0, 0.6)
+    root, sweep = uniform(-0.05, 0.3), uniform(0, 0.6)
     shape = stroke(-1, 0, 1, 0, uniform(0.08, 0.15))
     for side in (-1, 1):
         span = side * uniform(0.35, 1.05)  # drawn for each side: the far wing may be half hidden
-        shape = np.maximum(shape, stroke(root, 0, root - sweep, span, thin * 1.4))
-        shape = np.maximum(shape, stroke(-0.85, 0, -1.05, span * 0.4, thin))
+        shape = np.maximum(shape, stroke(root, 0, root - sweep, span, 0.1))
+        shape = np.maximum(shape, stroke(-0.85, 0, -1.05, span * 0.4, 0.07))
     return shape
 
 
 def _bird(uniform: Uniform) -> Array:
     """Return how much of each pixel a bird covers, [chunk, 32, 32]."""
     stroke = _pose(uniform)
-    body = uniform(0.14, 0.26)
-    shape = stroke(-0.4, 0, 0.35, 0, body)
-    head = uniform(-0.15, 0.15)
-    shape = np.maximum(shape, stroke(0.6, head, 0.7, head, body * 0.7))
-    shape = np.maximum(shape, stroke(0.8, head, 1, head, 0.04))
-    shape = np.maximum(shape, stroke(-0.5, 0, -1, uniform(-0.2, 0.2), body * 0.5))
-    flying = uniform(0, 1) < 0.75
+    width, head = uniform(0.14, 0.26), uniform(-0.15, 0.15)
+    shape = stroke(-0.4, 0, 0.35, 0, width)
+    shape = np.maximum(shape, stroke(0.6, head, 0.7, head, width * 0.7))
+    shape = np.maximum(shape, stroke(-0.5, 0, -1, uniform(-0.2, 0.2), width * 0.5))
     for side in (-1, 1):
-        elbow, tip = uniform(-0.1, 0.35), uniform(-0.6, 0.1)
-        span = side * uniform(0.5, 1.05)
-        wing = stroke(uniform(0, 0.2), 0, elbow, span * 0.5, uniform(0.08, 0.14))
-        wing = np.maximum(wing, stroke(elbow, span * 0.5, tip, span, uniform(0.05, 0.09)))
-        shape = np.maximum(shape, wing * flying)
+        elbow, tip, span = uniform(-0.1, 0.35), uniform(-0.6, 0.1), side * uniform(0.2, 1.05)
+        shape = np.maximum(shape, stroke(0.1, 0, elbow, span * 0.5, 0.11))
+        shape = np.maximum(shape, stroke(elbow, span * 0.5, tip, span, 0.07))
     return shape
 
 
