@@ -42,14 +42,12 @@ def main(
 
     content = variants.load(zoo)
     compared = summary.finished_runs(settings, runs, content.compared())
-    other = dict.fromkeys(content.ten_classes.variants, content.ten_classes.seeds)
-    every = compared | summary.finished_runs(settings, runs, other)
     data = summary.describe_data(compared)
     # The book's val is not train images that were set apart.
     apart = any(run.settings.data.holdout for seeds in compared.values() for run in seeds.values())
     book = {} if apart else content.book
 
-    summarised = summary.summarise(every)
+    summarised = summary.summarise(compared)
     files.write(results, summary.to_json(summarised).encode())
     files.write(markdown, summary.format_table(summarised, book).encode())
 
@@ -69,7 +67,7 @@ def main(
 
     known = {d.a: comparison.in_words(d) for d in differences if d.b == comparison.REFERENCE}
     with files.folder(cards) as part:
-        for name, seeds in every.items():
+        for name, seeds in compared.items():
             accuracies, (first, *_) = [run.accuracy for run in seeds.values()], seeds.values()
             text = card.card(first.settings, accuracies, list(seeds), []) + known.get(name, "")
             files.write(part / f"{name}.md", text.encode())

@@ -11,7 +11,6 @@ result as `made_by`, and says which settings and code made it.
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -33,14 +32,12 @@ def main(settings: Path, zoo: Path, pipeline: Path, runs: Path) -> None:
     code_of_training = stages["train"]["deps"]
     code_of_both = dict.fromkeys([*code_of_training, *stages["evaluate"]["deps"]])
 
-    images: dict[str, dict[str, Any]] = {"ten_classes": {"classes": content.ten_classes.classes}}
-    for seed in content.trials.seeds:
-        images[f"trials-{seed}"] = {"holdout": content.trials.holdout, "fold": seed - 1}
     with files.folder(runs) as part:
-        for name, changes in images.items():
-            data = defaults.data.model_copy(update=changes)
+        for seed in content.trials.seeds:
+            apart = {"holdout": content.trials.holdout, "fold": seed - 1}
+            data = defaults.data.model_copy(update=apart)
             needed = params.of_training(defaults).model_copy(update={"data": data})
-            write(part / f"{name}.yaml", needed)
+            write(part / f"trials-{seed}.yaml", needed)
         for name, run in variants.runs(content, defaults, str(zoo)):
             to_train = params.of_training(run)
             not_read = {key: getattr(to_train.data, key) for key in ("source", "size", "fit")}

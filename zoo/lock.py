@@ -88,14 +88,14 @@ def make_data(stages: Iterable[Stage]) -> None:
     """Make the data that some stages need, where it is not up to date."""
     reproduce(ROOT, ["filter"], alone=False)
     groups = {stage.name.partition("@")[0].partition("_")[2] for stage in stages}
-    if filters := [f"filter_{group}" for group in ("ten_classes", "trials") if group in groups]:
-        reproduce(ZOO, filters)
+    if "trials" in groups:
+        reproduce(ZOO, ["filter_trials"])
 
 
 def compare(repo: Repo) -> None:
-    """Compare the runs that are finished, and draw the confusions."""
+    """Compare the runs that are finished."""
     names = [stage.name for stage in repo.index.stages]
-    wanted = [name for name in names if name.startswith(("confusion", "compare_"))]
+    wanted = [name for name in names if name.startswith("compare_")]
     if any(name.startswith("train") and not name.startswith("train_trials") for name in names):
         wanted.append("compare")
     if (ZOO / "runs").exists():  # a first run was finished
@@ -126,7 +126,7 @@ def runs(repo: Repo) -> Runs:
     """Return the stages of every run: its training, and what takes the network."""
     found: Runs = {}
     for stage in repo.index.stages:
-        if "@" in stage.name and not stage.name.startswith(("filter", "confusion")):
+        if "@" in stage.name and not stage.name.startswith("filter"):
             found.setdefault(stage.name.partition("@")[2], []).append(stage)
     return found
 

@@ -10,7 +10,6 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from cifar2.report.plotting import TRAIN_COLOUR, VAL_COLOUR, png
 
@@ -124,25 +123,4 @@ def triangle(differences: Sequence[Difference], title: str) -> bytes:
     axes.set_yticks(range(1, size), names[1:])
     axes.spines[:].set_visible(False)
     axes.set_title(title, wrap=True)  # it is wider than three variants
-    return png(figure)
-
-
-def confusion(classes: Sequence[str], counts: NDArray[np.int64], title: str) -> bytes:
-    """Draw how many images of each class are predicted as which; return the PNG.
-
-    Args:
-        counts: [actual, predicted].
-    """
-    size = len(classes)
-    figure = Figure(figsize=(2.5 + 0.6 * size, 2 + 0.45 * size), dpi=100, layout="constrained")
-    axes = figure.subplots()
-    wrong = np.where(np.eye(size, dtype=bool), 0, counts)
-    axes.imshow(wrong, cmap="Oranges", vmax=1.5 * max(1, wrong.max()), aspect="auto")
-    for row, column in np.ndindex(size, size):
-        text = axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center")
-        if row == column:
-            text.set_fontweight("bold")
-    axes.set_xticks(range(size), classes, rotation=40, ha="right")
-    axes.set_yticks(range(size), classes)
-    axes.set(title=title, xlabel="predicted", ylabel="actual")
     return png(figure)

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from cifar2 import params
 from cifar2.errors import UserError
-from cifar2.params import Classes, Float, Group, Int, Params, Str
+from cifar2.params import Float, Group, Int, Params, Str
 
 Differences = dict[str, dict[str, Any]]  # {group of params.yaml: {key: value}}
 
@@ -19,10 +19,6 @@ class Variants(Group):
 
     seeds: list[Annotated[Int, Field(ge=0)]]
     variants: dict[str, Differences]
-
-
-class TenClasses(Variants):
-    classes: Classes
 
 
 class Trials(Variants):
@@ -49,7 +45,6 @@ class Zoo(Group):
     middle: Variants
     slow: Variants
     own_seeds: OwnSeeds
-    ten_classes: TenClasses
     trials: Trials
     asked_about_others: list[Str]
     book: dict[str, Accuracies]
@@ -108,8 +103,6 @@ def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[tuple[str, Params]]
                 raise UserError(f"{place}: data: a variant can't change the data")
             for seed in zoo.compared().get(variant, group.seeds):
                 own: Differences = {"train": {"seed": seed}}
-                if isinstance(group, TenClasses):
-                    own["data"] = {"classes": group.classes}
                 if isinstance(group, Trials):
                     own["data"] = {"holdout": group.holdout, "fold": seed - 1}
                     own["evaluation"] = {"test": False}

@@ -30,7 +30,7 @@ def here(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = copy / "zoo" / "params.yaml"
     zoo = yaml.safe_load(path.read_text())
     fast = zoo["quick"]["variants"]["fast"]
-    for group in ("quick", "middle", "slow", "ten_classes", "trials"):
+    for group in ("quick", "middle", "slow", "trials"):
         zoo[group] |= {"seeds": [], "variants": {}}
     zoo["quick"] = {"seeds": [1], "variants": {"fast": fast}}
     zoo["asked_about_others"] = ["fast-1"]

@@ -71,7 +71,7 @@ def test_other_bytes_other_settings_and_code_that_fails_are_refused(zoo: Path) -
     """Other bytes, although the loss differs by a millionth, and from the fourth epoch on."""
     before = locked(zoo)
     faster = OTHER | {"variants": {"other": variant("netwidth", train={"lr": 0.02})}}
-    write_zoo(zoo, middle=RES | {"seeds": [1]}, ten_classes=faster, trials=TRIALS)
+    write_zoo(zoo, middle=RES | {"seeds": [1]}, slow=faster, trials=TRIALS)
     edit(zoo / "params.yaml", "seed: 123", "seed: 124")  # those of the zoo have their own
     later = "(loss * (1 + 1e-6 * (state.epoch >= 3))).backward()"
     edit(zoo / LOOP, "loss.backward()", later)

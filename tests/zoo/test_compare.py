@@ -1,4 +1,4 @@
-"""Which runs `compare` and `trials` compare, and the files that they and `confusion` write."""
+"""Which runs `compare` and `trials` compare, and the files that they write."""
 
 import json
 import shlex
@@ -9,14 +9,11 @@ from unittest import mock
 import pytest
 import yaml
 
-from cifar2.errors import FileError, UserError
-from cifar2.report import results
-from cifar2.report.results import Prediction
+from cifar2.errors import UserError
 from tests.conftest import ROOT, contents
-from tests.zoo.runs import some_accuracy, write_run
+from tests.zoo.runs import write_run
 from zoo import compare as compare_stage
 from zoo import comparison, plotting
-from zoo import confusion as confusion_stage
 from zoo import trials as trials_stage
 
 STAGES = yaml.safe_load((ROOT / "zoo/dvc.yaml").read_text())["stages"]
@@ -27,7 +24,6 @@ ZOO = {
     "middle": NONE,
     "slow": NONE,
     "own_seeds": {"runs": [], "variants": {}},
-    "ten_classes": {"seeds": [1], "classes": ["bird", "cat"], "variants": {"other": {}}},
     "trials": {"holdout": 0.2, "seeds": [1, 2, 3], "variants": {"low": {}, "high": {}, "one": {}}},
     "asked_about_others": [],
     "book": {"width": {"train": 0.96, "val": 0.9}},
@@ -36,12 +32,11 @@ ZOO = {
 
 @pytest.fixture
 def zoo(tmp_path: Path) -> Path:
-    """Give a zoo with two runs of `baseline`, one of `width`, one on other classes, and trials."""
+    """Give a zoo with two runs of `baseline`, one of `width`, and trials."""
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(ZOO, sort_keys=False))
     write_run(tmp_path, "baseline-1", right=7)
     write_run(tmp_path, "baseline-3", right=8)
     write_run(tmp_path, "width-3", right=9, model__name="netwidth")
-    write_run(tmp_path, "other-1", right=5, classes=("bird", "cat"))
     for seed, right in ((1, 7), (2, 8), (3, 9)):
         write_run(tmp_path, f"low-{seed}", right=right)
         write_run(tmp_path, f"high-{seed}", right=10)
@@ -72,7 +67,7 @@ def compare_trials(zoo: Path) -> tuple[list[str], list[str]]:
 def test_results_of_the_variants_are_compared_with_each_other_and_with_the_book(zoo: Path) -> None:
     files = compare(zoo)
     summary = json.loads(files["results.json"])
-    assert list(summary) == ["baseline", "width", "other"]
+    assert list(summary) == ["baseline", "width"]
     assert summary["baseline"]["val"] == {"mean": 0.75, "std": 0.070711, "seeds": [0.7, 0.8]}
     row = "| `width` | 38,386 | 2 | 1 | 0.9000 | 0.9000 | 0.96, 0.90 |"
     assert row in files["table.md"].decode().splitlines()
@@ -82,7 +77,7 @@ def test_results_of_the_variants_are_compared_with_each_other_and_with_the_book(
     assert "| val | 0.7500 ± 0.0707 |" in card
     assert "2 networks, which differ in their seed: 1, 3." in card
     pictures = {"accuracy.png", "curves.png", "pairs.png"}
-    cards = {f"cards/{name}.md" for name in ("baseline", "width", "other")}
+    cards = {f"cards/{name}.md" for name in ("baseline", "width")}
     tables = {"results.json", "table.md", "pairs.csv", "scores.csv"}
     assert files.keys() == tables | pictures | cards
     assert compare(zoo) == files  # the same bytes every time
@@ -115,7 +110,7 @@ def test_book_is_left_out_where_val_is_other_images(zoo: Path) -> None:
 
 def test_results_of_other_settings_or_code_stay_and_are_in_no_table(zoo: Path) -> None:
     """Also where this leaves a variant without a run, and a trial without a fold."""
-    for name in ("baseline-3", "width-3", "other-1", "high-2"):
+    for name in ("baseline-3", "width-3", "high-2"):
         path = zoo / f"settings/evaluate/{name}.yaml"
         path.write_text(f"{path.read_text()}# another checksum\n")
     before = contents(zoo / "runs")
@@ -159,23 +154,3 @@ def test_trials_that_have_all_folds_are_compared_over_all_their_images(zoo: Path
         "high,2,1.0,0.0,1.0,1.0,1.0,1.0",
     ]
     assert pairs[1].startswith("high,low,0.20000,-0.04841,0.44841,")
-
-
-def test_confusion_has_actual_classes_as_rows_and_no_unknown_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    draw = mock.Mock(return_value=b"a picture")
-    monkeypatch.setattr(plotting, "confusion", draw)
-    accuracy, predictions, picture = (tmp_path / name for name in ("a.json", "b.csv", "c.png"))
-    results.write_accuracy(accuracy, some_accuracy(0.5, ["bird", "airplane"]))
-    answers = [("bird", "bird"), *2 * [("bird", "airplane")], ("airplane", "airplane")]
-    rows = [Prediction(index, *answer, 0.9) for index, answer in enumerate(answers)]
-    results.write_predictions(predictions, rows)
-    confusion_stage.main(accuracy, predictions, picture)
-    classes, counts, title = draw.call_args.args
-    assert (classes, counts.tolist()) == (["bird", "airplane"], [[1, 2], [0, 1]])
-    assert title == "net on cifar10: val accuracy 0.5000"
-    assert picture.read_bytes() == b"a picture"
-    results.write_predictions(predictions, [*rows, Prediction(4, "bird", "cat", 0.9)])
-    with pytest.raises(FileError, match=r"b\.csv: unknown class 'cat'$"):
-        confusion_stage.main(accuracy, predictions, picture)

@@ -13,7 +13,7 @@ from zoo import compose as compose_stage
 
 # The zoo's settings, with a single seed of each variant.
 ZOO = yaml.safe_load((ROOT / "zoo/params.yaml").read_text())
-GROUPS = ("quick", "middle", "slow", "ten_classes", "trials")
+GROUPS = ("quick", "middle", "slow", "trials")
 ZOO |= {group: ZOO[group] | {"seeds": [3]} for group in GROUPS} | {"asked_about_others": []}
 RUNS = [f"{variant}-3" for group in GROUPS for variant in ZOO[group]["variants"]]
 TRIALS = tuple(f"{variant}-" for variant in ZOO["trials"]["variants"])
@@ -56,7 +56,7 @@ def settings_of(*variants: str, stages: tuple[str, ...] = ("train", "evaluate"))
 def test_run_has_settings_for_training_and_for_evaluation(project: Path) -> None:
     """Those for evaluation alone, such as the images, are not in those for training."""
     files = compose(project)
-    assert files.keys() == settings_of() | {"ten_classes.yaml", "trials-3.yaml"}
+    assert files.keys() == settings_of() | {"trials-3.yaml"}
     folder = project / "zoo/settings"
     strong = [params.load(folder / stage / "strong-3.yaml") for stage in ("train", "evaluate")]
     assert [(each.model.name, each.train.lr) for each in strong] == 2 * [("airbench", 0.2)]
@@ -65,11 +65,10 @@ def test_run_has_settings_for_training_and_for_evaluation(project: Path) -> None
     l2, usual = params.load(folder / "train/l2-3.yaml"), params.load(project / "params.yaml")
     assert l2.regularization.l2 == 0.001
     assert l2.train == usual.train.model_copy(update=fixed)
-    for name, run in (("ten_classes", "vgg_ten-3"), ("trials-3", "fast_half-3")):
-        of_data = params.load(folder / f"{name}.yaml").data
-        evaluation = params.load(folder / f"evaluate/{run}.yaml")
-        assert evaluation.data.model_copy(update={"source": of_data.source}) == of_data
-        assert evaluation.evaluation.test == (name == "ten_classes")
+    of_data = params.load(folder / "trials-3.yaml").data
+    evaluation = params.load(folder / "evaluate/fast_half-3.yaml")
+    assert evaluation.data.model_copy(update={"source": of_data.source}) == of_data
+    assert strong[1].evaluation.test and not evaluation.evaluation.test
     assert (of_data.holdout, of_data.fold) == (ZOO["trials"]["holdout"], 2)
 
 
@@ -102,7 +101,7 @@ OF_EVALUATION = settings_of(stages=("evaluate",))
         ("train", "threads", 4, set()),  # in the settings that all have in common
         ("evaluation", "test", False, set()),  # without a holdout there is none
         ("data", "holdout", 0.1, OF_EVALUATION - settings_of(*TRIALS)),
-        ("data", "classes", ["cat", "dog"], OF_EVALUATION - settings_of("vgg_ten")),
+        ("data", "classes", ["cat", "dog"], OF_EVALUATION),
         # Those with a value of their own, or with another optimizer, are left out.
         ("train", "momentum", 0.9, settings_of() - settings_of("fast", "strong", "vgg")),
         ("evaluation", "mirror", True, OF_EVALUATION - settings_of("fast", "strong")),

@@ -122,16 +122,3 @@ def test_triangle_shows_the_four_answers_and_frames_primary_comparisons() -> Non
     assert words(bar.get_yticklabels()) == ["≤ -5", "-3", "-1", "+1", "+3", "≥ +5"]
     colours = image.to_rgba([0.0, 0.01, 0.03, 0.05, 0.2])[:, :3]
     assert (np.abs(np.diff(colours, axis=0)).max(axis=1) > 0.1).tolist() == [True] * 3 + [False]
-
-
-def test_confusion_has_right_answers_bold_and_wrong_ones_coloured() -> None:
-    classes, counts = ["bird", "cat"], np.array([[1200, 3], [90, 900]])
-    (axes,) = draw(plotting.confusion, classes, counts, "net").axes
-    assert axes.get_title() == "net"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "actual")
-    assert words(axes.get_xticklabels()) == words(axes.get_yticklabels()) == classes
-    cells = {text.get_position(): text.get_text() for text in axes.texts}
-    assert cells == {(0, 0): "1,200", (1, 0): "3", (0, 1): "90", (1, 1): "900"}
-    assert [text.get_fontweight() for text in axes.texts] == ["bold", "normal", "normal", "bold"]
-    image: Any = axes.images[0]
-    assert image.get_array().tolist() == [[0, 3], [90, 0]]

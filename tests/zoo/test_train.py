@@ -35,7 +35,7 @@ def test_results_are_of_every_variant_and_a_fresh_clone_is_up_to_date(
     assert list(results) == ["res", "other"]
     assert results["other"]["epochs"] == 1 and len(results["res"]["val"]["seeds"]) == 2
     assert (folder / "trials.csv").read_text().splitlines()[1].startswith("try,1,")
-    assert (folder / "runs/other-1/confusion.png").exists() and (folder / "cards/res.md").exists()
+    assert (folder / "cards/other.md").exists() and (folder / "cards/res.md").exists()
     assert [path.parent.name for path in folder.glob("runs/*/neither.csv")] == ["res-1"]
     assert train(fresh) == "4 of 4 runs are up to date\n"
     assert git_status(fresh) == []

@@ -18,11 +18,6 @@ SMALL: dict[str, Any] = {
     "middle": {"seeds": [], "variants": {}},
     "own_seeds": {"runs": ["extra-5", "deep-4"], "variants": {"extra": {"train": {"lr": 0.8}}}},
     "slow": {"seeds": [3], "variants": {"deep": {"model": {"name": "netresdeep"}}}},
-    "ten_classes": {
-        "seeds": [4],
-        "classes": ["cat", "dog"],
-        "variants": {"cats": {"model": {"name": "vgg"}}},
-    },
     "trials": {"holdout": 0.2, "seeds": [2], "variants": {"try": {"train": {"seed": 7}}}},
     "book": {"base": {"train": 0.93, "val": 0.89}},
 }
@@ -41,7 +36,6 @@ def test_run_has_the_defaults_then_common_settings_its_variant_s_and_its_own(
 ) -> None:
     """Those of its own are its seed, and the images of its group."""
     common = {"train__lr": 0.5, "train__epochs": 9, "augment__crop": 3}
-    cats = {"model__name": "vgg", "data__classes": ["cat", "dog"]}
     held = {"data__holdout": 0.2, "data__fold": 1, "evaluation__test": False}
     own: dict[str, dict[str, Any]] = {
         "base-1": {"train__lr": 0.7, "train__seed": 1},
@@ -49,20 +43,18 @@ def test_run_has_the_defaults_then_common_settings_its_variant_s_and_its_own(
         "deep-3": {"model__name": "netresdeep", "train__seed": 3},
         "deep-4": {"model__name": "netresdeep", "train__seed": 4},
         "extra-5": {"train__lr": 0.8, "train__seed": 5},
-        "cats-4": cats | {"train__seed": 4},
         "try-2": held | {"train__seed": 2},
     }
     assert runs(tmp_path, {}) == [(name, settings(**common | each)) for name, each in own.items()]
 
 
 def test_own_zoo_is_valid_and_each_of_its_runs_has_a_name_of_its_own_and_no_gpu() -> None:
-    """Those on other classes, and the trials, are not compared with the variants."""
+    """The trials are not compared with the variants."""
     zoo = variants.load(ROOT / "zoo/params.yaml")
     found = list(variants.runs(zoo, params.load(ROOT / "params.yaml"), "zoo/params.yaml"))
     every = zoo.compared()
-    for group in (zoo.ten_classes, zoo.trials):
-        assert not every.keys() & group.variants.keys()
-        every |= dict.fromkeys(group.variants, group.seeds)
+    assert not every.keys() & zoo.trials.variants.keys()
+    every |= dict.fromkeys(zoo.trials.variants, zoo.trials.seeds)
     assert len({name for name, _ in found}) == len(found) == sum(map(len, every.values()))
     assert zoo.book.keys() <= zoo.compared().keys()
     assert {run.train.device for _, run in found} == {"cpu"}
@@ -70,7 +62,7 @@ def test_own_zoo_is_valid_and_each_of_its_runs_has_a_name_of_its_own_and_no_gpu(
 
 NO_DATA = "data: a variant can't change the data"
 OWN = "own_seeds.runs"
-NOT_COMPARED = "asked_about_others: 'cats-4': unknown run;"
+NOT_COMPARED = "asked_about_others: 'try-4': unknown run;"
 
 
 @pytest.mark.parametrize(
@@ -84,9 +76,9 @@ NOT_COMPARED = "asked_about_others: 'cats-4': unknown run;"
         ({"common": {"data": {"holdout": 0.1}}}, f"base: {NO_DATA}"),
         ({"slow": {"variants": {"base": {}}}}, "there are two variants named 'ba"),
         ({"slow": {"seeds": [-1]}}, "slow.seeds.0: -1 is not allowed; input should"),
-        ({"asked": ["base-3"]}, NOT_COMPARED.replace("cats-4", "base-3")),
-        ({"asked": ["cats-4"]}, NOT_COMPARED),
-        ({"own_seeds": {"runs": ["cats-5"]}}, f"{OWN}: 'cats-5': no compared variant is so named;"),
+        ({"asked": ["base-3"]}, NOT_COMPARED.replace("try-4", "base-3")),
+        ({"asked": ["try-4"]}, NOT_COMPARED),
+        ({"own_seeds": {"runs": ["try-5"]}}, f"{OWN}: 'try-5': no compared variant is so named;"),
         ({"own_seeds": {"runs": ["deep-04"]}}, f"{OWN}: 'deep-04': '04' is not a new seed"),
         ({"own_seeds": {"runs": ["deep-3"]}}, f"{OWN}: 'deep-3': '3' is not a new seed"),
         (
