@@ -41,7 +41,11 @@ def inserted(page: str) -> str:
 
 
 def _networks() -> str:
-    answers = {row["a"]: f"{row['answer']} ({float(row['difference']):+.4f})" for row in _primary()}
+    answers = {
+        row["a"]: f"{row['answer']} ({float(row['difference']):+.4f})"
+        for row in _read("zoo/pairs.csv")
+        if row["b"] == "baseline" and (row["kind"] == "primary" or row["on"] == "folds")
+    }
     rows = []
     for name, network in NETWORKS.items():
         each = _json("zoo/results.json")[name]

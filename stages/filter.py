@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cifar2 import files, params
 from cifar2.data import cifar10, folder, pictures, synthetic
-from cifar2.errors import MissingFile, UserError
+from cifar2.errors import MissingFile
 
 if TYPE_CHECKING:
     from cifar2.data.dataset import Dataset
@@ -31,12 +31,7 @@ HELP = {
 
 
 def main(
-    settings: Path,
-    raw: Path,
-    data: Path,
-    whole_val: Path,
-    sources: Path | None = None,
-    facts: Path | None = None,
+    settings: Path, raw: Path, data: Path, whole_val: Path, sources: Path, facts: Path
 ) -> None:
     options = params.load(settings).data
     if not raw.is_dir():
@@ -48,10 +43,6 @@ def main(
     prepared = dataset.CIFAR10._replace(size=options.size, fit=options.fit)
     numbers, sides = None, list[int]()
     if own := options.source not in params.BUILT_IN:
-        if not sources:
-            raise UserError(
-                f"data.source: {options.source!r}: there are no folders of pictures here"
-            )
         found = folder.find(sources, options.source, options.holdout)
         source, names = options.source, found.classes
         arrays, numbers, sides = folder.read(found, options.fit, options.size)
@@ -79,12 +70,11 @@ def main(
         for name, each in chosen.items():
             dataset.save(each, place / f"{name}.pt")
     dataset.save(_enlarge(given_val or whole["val"]), whole_val)
-    if facts:
-        content = dataset.describe(chosen)
-        if own:
-            middle = int(statistics.median(sides))
-            content["shorter_side"] = {"least": min(sides), "median": middle, "most": max(sides)}
-        files.write(facts, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    content = dataset.describe(chosen)
+    if own:
+        middle = int(statistics.median(sides))
+        content["shorter_side"] = {"least": min(sides), "median": middle, "most": max(sides)}
+    files.write(facts, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def read(raw: Path) -> tuple[str, list[str], dict[str, folder.Labelled]]:

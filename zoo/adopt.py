@@ -67,7 +67,7 @@ def adopt() -> int:
             if not outdated:
                 print("zoo: every training has the present code")
                 return 0
-            lock.make_data(stage for training in outdated.values() for stage in training.stages)
+            lock.make_data()
             present = Path(scratch) / "present"
             copy_code(PATHS, ROOT, present)
             _compose(present)
@@ -75,7 +75,7 @@ def adopt() -> int:
             for name, reason in refused.items():
                 print(f"{name}: refused: {reason}")
             if outdated.keys() - refused.keys() - {MAIN}:
-                lock.compare(zoo)
+                lock.compare()
     print(f"zoo: {len(outdated) - len(refused)} trainings adopted, {len(refused)} refused")
     return 1 if refused else 0
 
@@ -87,7 +87,7 @@ def _adopt(outdated: Trainings, present: Path, scratch: Path) -> dict[str, str]:
     refused = {name: reason for name, reason in reasons.items() if reason}
     left = {name: training for name, training in outdated.items() if name not in refused}
     for recorded, tasks in _recorded_code(left, scratch):
-        for variant, names in groupby(tasks, lambda name: name.rpartition("-")[0] or name):
+        for variant, names in groupby(tasks, lambda name: re.sub(r"-\d+$", "", name)):
             seeds = list(names)
             start = time.monotonic()
             try:
@@ -98,7 +98,7 @@ def _adopt(outdated: Trainings, present: Path, scratch: Path) -> dict[str, str]:
                 continue
             seconds = time.monotonic() - start
             numbers = ", ".join(name.rpartition("-")[2] for name in seeds)
-            adopted = "adopted" if variant == MAIN else f"adopted for seeds {numbers}"
+            adopted = "adopted" if variant in seeds else f"adopted for seeds {numbers}"
             print(f"{variant}: all bytes are the same ({seconds:.0f} s); {adopted}", flush=True)
         for name in tasks:
             del left[name]
@@ -113,7 +113,8 @@ def _outdated_trainings(main: list[Stage], zoo: Repo) -> Trainings:
     trainings: Trainings = {}
     for name, each in (stages | lock.runs(zoo)).items():
         if outdated := list(filter(lock.is_outdated, each)):
-            settings = [f"settings/{stage}/{name}.yaml" for stage in ("train", "evaluate")]
+            deps = [dep.def_path for stage in each for dep in stage.deps]
+            settings: list[str] = [*dict.fromkeys(d for d in deps if d.startswith("settings/"))]
             place = (".", ["params.yaml"]) if name == MAIN else ("zoo", settings)
             trainings[name] = Training(*place, each, outdated)
     return trainings
@@ -181,6 +182,8 @@ def _check(recorded: Path, present: Path, training: Training, recorded_task: Tas
                     raise Refused(f"{group}.{key} was {was}, now it is {now}")
         for folder, settings in zip(folders, both, strict=True):
             settings["train"]["epochs"] = EPOCHS
+            if "folds" in settings:
+                settings["folds"] |= {"folds": 2, "seeds": 1}
             (folder / path).write_bytes(yaml.safe_dump(settings, sort_keys=False).encode())
     # DVC's API can't be used in two threads at once, so the stages are read before.
     tasks = recorded_task, lock.task_of(recorded_task.name, training.stages)

@@ -19,6 +19,8 @@ HELP = {
     "accuracy_plot": "the picture to draw of the accuracies",
     "curves_plot": "the picture to draw of the accuracies per epoch",
     "pairs_plot": "the picture to draw of the differences",
+    "trials": "the CSV file to write each trial's accuracies to",
+    "trials_pairs": "the CSV file to write the difference of every pair of trials to",
 }
 
 
@@ -34,6 +36,8 @@ def main(
     accuracy_plot: Path,
     curves_plot: Path,
     pairs_plot: Path,
+    trials: Path,
+    trials_pairs: Path,
 ) -> None:
     import numpy as np
 
@@ -41,6 +45,12 @@ def main(
     from zoo import comparison, plotting, summary
 
     content = variants.load(zoo)
+    tried = summary.finished_on_folds(settings, runs, content.trials.variants)
+    files.write(trials, summary.format_trials(tried).encode())
+    on_folds = {k: each.probabilities for k, each in tried.items()}
+    differences = comparison.differences({}, on_folds)
+    files.write(trials_pairs, comparison.table(differences).encode())
+
     compared = summary.finished_runs(settings, runs, content.compared())
     data = summary.describe_data(compared)
     # The book's val is not train images that were set apart.
@@ -52,24 +62,25 @@ def main(
     files.write(markdown, summary.format_table(summarised, book).encode())
 
     scored = {k: np.stack([run.probabilities for run in v.values()]) for k, v in compared.items()}
-    differences = comparison.differences(scored)
+    known = summary.finished_on_folds(settings, runs, content.folds.variants)
+    on_folds = {k: each.probabilities for k, each in known.items()}
+    differences = comparison.differences(scored, on_folds)
     files.write(pairs, comparison.table(differences).encode())
     first = next(run for seeds in compared.values() for run in seeds.values())
     of_two = scored if len(first.accuracy.classes) == 2 else {}
     files.write(scores, comparison.table_of_scores(of_two).encode())
     chosen = [name for name in compared if name in comparison.CHOSEN]
-    title = (
-        f"Val accuracy on {data}, row minus column, in percentage points; bold: better or worse;"
-    )
+    title = f"Accuracy on {data}, row minus column, in percentage points; bold: better or worse;"
     title += "\n≈: equivalent within 0.5; grey: undecided; framed: primary, others: exploratory"
-    title += f"\nchosen by looking at val: {', '.join(chosen)}" if chosen else ""
+    title += "\nf: on folds, others on val" if on_folds else "\non val"
+    title += f"; chosen by looking at val: {', '.join(chosen)}" if chosen else ""
     files.write(pairs_plot, plotting.triangle(differences, title))
 
-    known = {d.a: comparison.in_words(d) for d in differences if d.b == comparison.REFERENCE}
+    words = {d.a: comparison.in_words(d) for d in differences if d.b == comparison.REFERENCE}
     with files.folder(cards) as part:
         for name, seeds in compared.items():
             accuracies, (first, *_) = [run.accuracy for run in seeds.values()], seeds.values()
-            text = card.card(first.settings, accuracies, list(seeds), []) + known.get(name, "")
+            text = card.card(first.settings, accuracies, list(seeds), []) + words.get(name, "")
             files.write(part / f"{name}.md", text.encode())
 
     title = f"Accuracy on {data}: mean over seeds, ± one standard deviation"

@@ -121,6 +121,7 @@ class Difference(NamedTuple):
     alone: float  # the half-width of the 95% interval of this comparison by itself
     answer: str  # see `answer`
     kind: str  # "primary": fixed beforehand; "exploratory": one of many, some of which are luck
+    on: str  # the images: "val", "folds" or "folds and val"
 
 
 def right(probabilities: Scores) -> Scores:
@@ -138,28 +139,38 @@ def answer(found: Estimate, intervals: int = 1) -> str:
     return "equivalent" if abs(found.mean) + found.reach(0.9) < MARGIN else "undecided"
 
 
-def differences(*sources: Mapping[str, Scores]) -> list[Difference]:
-    """Compare every two variants by their accuracy in the first source that has enough of both.
+def differences(val: Mapping[str, Scores], folds: Mapping[str, Scores]) -> list[Difference]:
+    """Compare every two variants by their accuracy: on folds where both were, or else on val.
 
-    A source has the probabilities of the actual classes by variant, on images that are the same.
+    Both have the probabilities of the actual classes by variant, on images that are the same. In
+    `folds`, an image that all trainings saw is of val. What was chosen by looking at val is not
+    compared on it there.
     """
     found = []
-    for b, a in combinations(dict.fromkeys(name for each in sources[::-1] for name in each), 2):
-        enough = (each for each in sources if min(len(each.get(x, ())) for x in (a, b)) >= FEWEST)
-        if source := next(enough, None):
-            primary = REFERENCE in (a, b) and {a, b} <= {REFERENCE, *PRIMARY}
-            kind, intervals = ("primary", len(PRIMARY)) if primary else ("exploratory", 1)
-            it = estimate(*(moments(right(source[name])) for name in (a, b)))
-            reach = it.reach(intervals=intervals)
-            values = it.mean, it.mean - reach, it.mean + reach, it.reach()
-            found.append(Difference(a, b, *values, answer(it, intervals), kind))
+    for b, a in combinations(dict.fromkeys([*val, *folds]), 2):
+        on, source = ("folds", folds) if {a, b} <= folds.keys() else ("val", val)
+        if min(len(source.get(name, ())) for name in (a, b)) < FEWEST:
+            continue
+        pair = [source[name] for name in (a, b)]
+        of_val = ~np.isnan(pair[0]).any(axis=0)
+        if on == "folds" and of_val.any():
+            if {a, b} & set(CHOSEN):
+                pair = [scores[:, ~of_val] for scores in pair]
+            else:
+                on = "folds and val"
+        primary = REFERENCE in (a, b) and {a, b} <= {REFERENCE, *PRIMARY}
+        kind, intervals = ("primary", len(PRIMARY)) if primary else ("exploratory", 1)
+        it = estimate(*(moments(right(scores)) for scores in pair))
+        reach = it.reach(intervals=intervals)
+        values = it.mean, it.mean - reach, it.mean + reach, it.reach()
+        found.append(Difference(a, b, *values, answer(it, intervals), kind, on))
     return found
 
 
 def table(differences: Sequence[Difference]) -> str:
     """Return the differences as CSV, to five decimals."""
-    rows = [[d.a, d.b, *(f"{v:.5f}" for v in d[2:6]), d.answer, d.kind] for d in differences]
-    header = ["a", "b", "difference", "low", "high", "alone", "answer", "kind"]
+    rows = [[d.a, d.b, *(f"{v:.5f}" for v in d[2:6]), *d[6:]] for d in differences]
+    header = ["a", "b", "difference", "low", "high", "alone", "answer", "kind", "on"]
     return results.table(header, rows)
 
 
@@ -184,5 +195,7 @@ def in_words(d: Difference) -> str:
     mean, low, high = (round(each, 5) for each in d[2:5])  # as in the table
     of = f", one of {len(PRIMARY)} that hold together," if d.kind == "primary" else ""
     it = f"the difference is {mean:+.4f}, its 95% interval{of} is {low:+.4f} to {high:+.4f}"
-    chosen = " But it was chosen by looking at val, which flatters it." if d.a in CHOSEN else ""
-    return f"\n## Compared with `{d.b}`\n\nIts val accuracy is {d.answer}: {it}.{chosen}\n"
+    flattered = d.a in CHOSEN and d.on == "val"
+    chosen = " But it was chosen by looking at val, which flatters it." if flattered else ""
+    said = f"Its accuracy on {d.on} is {d.answer}: {it}.{chosen}"
+    return f"\n## Compared with `{d.b}`\n\n{said}\n"

@@ -5,12 +5,14 @@ not use has a fixed value, so that another default trains only the variants that
 checksums stand in a comment above. They are of the code that the main pipeline's `dvc.yaml` names:
 for a training that of `train`, for an evaluation that of both `train` and `evaluate`. So DVC runs a
 run again when its settings or its code change. The MD5 of the file for the evaluation lies beside a
-result as `made_by`, and says which settings and code made it.
+result as `made_by`, and says which settings and code made it. A run on folds, which trains and
+evaluates in one stage, has this file alone.
 """
 
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -33,11 +35,6 @@ def main(settings: Path, zoo: Path, pipeline: Path, runs: Path) -> None:
     code_of_both = dict.fromkeys([*code_of_training, *stages["evaluate"]["deps"]])
 
     with files.folder(runs) as part:
-        for seed in content.trials.seeds:
-            apart = {"holdout": content.trials.holdout, "fold": seed - 1}
-            data = defaults.data.model_copy(update=apart)
-            needed = params.of_training(defaults).model_copy(update={"data": data})
-            write(part / f"trials-{seed}.yaml", needed)
         for name, run in variants.runs(content, defaults, str(zoo)):
             to_train = params.of_training(run)
             not_read = {key: getattr(to_train.data, key) for key in ("source", "size", "fit")}
@@ -46,17 +43,22 @@ def main(settings: Path, zoo: Path, pipeline: Path, runs: Path) -> None:
             test = run.evaluation.test or not run.data.holdout
             evaluation = run.evaluation.model_copy(update={"test": test})
             to_evaluate = to_train.model_copy(update={"data": data, "evaluation": evaluation})
-            code = checksums(pipeline.parent, code_of_training, run.model.name)
-            write(part / "train" / f"{name}.yaml", to_train, code)
-            code = checksums(pipeline.parent, code_of_both, run.model.name)
-            write(part / "evaluate" / f"{name}.yaml", to_evaluate, code)
+            more, own = {}, []
+            variant, _, kind = name.rpartition("-")
+            if kind == "folds" and (design := content.design(variant)):
+                more, own = {"folds": design.model_dump(exclude={"variants"})}, ["zoo/folds.py"]
+            else:
+                code = checksums(pipeline.parent, code_of_training, run.model.name)
+                write(part / "train" / f"{name}.yaml", to_train.model_dump(), code)
+            code = checksums(pipeline.parent, [*code_of_both, *own], run.model.name)
+            write(part / "evaluate" / f"{name}.yaml", to_evaluate.model_dump() | more, code)
 
 
 def checksums(root: Path, deps: Iterable[str], model: str) -> str:
     """Return a comment with the MD5 of each file of code among `deps`, as `dvc.yaml` names them."""
     lines = []
     for dep in deps:
-        if not dep.startswith(("src/", "stages/")):
+        if not dep.startswith(("src/", "stages/", "zoo/")):
             continue
         path = root / dep.replace("${model.name}", model)
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
@@ -66,6 +68,5 @@ def checksums(root: Path, deps: Iterable[str], model: str) -> str:
     return "".join(lines)
 
 
-def write(path: Path, settings: params.Params, comment: str = "") -> None:
-    content = yaml.safe_dump(settings.model_dump(), sort_keys=False)
-    files.write(path, (comment + content).encode())
+def write(path: Path, settings: dict[str, Any], comment: str) -> None:
+    files.write(path, (comment + yaml.safe_dump(settings, sort_keys=False)).encode())

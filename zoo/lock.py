@@ -84,22 +84,15 @@ def compose() -> None:
     reproduce(ZOO, ["compose"], wait=False)
 
 
-def make_data(stages: Iterable[Stage]) -> None:
-    """Make the data that some stages need, where it is not up to date."""
+def make_data() -> None:
+    """Make the data that runs need, where it is not up to date."""
     reproduce(ROOT, ["filter"], alone=False)
-    groups = {stage.name.partition("@")[0].partition("_")[2] for stage in stages}
-    if "trials" in groups:
-        reproduce(ZOO, ["filter_trials"])
 
 
-def compare(repo: Repo) -> None:
+def compare() -> None:
     """Compare the runs that are finished."""
-    names = [stage.name for stage in repo.index.stages]
-    wanted = [name for name in names if name.startswith("compare_")]
-    if any(name.startswith("train") and not name.startswith("train_trials") for name in names):
-        wanted.append("compare")
     if (ZOO / "runs").exists():  # a first run was finished
-        reproduce(ZOO, wanted)
+        reproduce(ZOO, ["compare"])
 
 
 def orphans(repo: Repo) -> list[Path]:
@@ -126,7 +119,7 @@ def runs(repo: Repo) -> Runs:
     """Return the stages of every run: its training, and what takes the network."""
     found: Runs = {}
     for stage in repo.index.stages:
-        if "@" in stage.name and not stage.name.startswith("filter"):
+        if "@" in stage.name:
             found.setdefault(stage.name.partition("@")[2], []).append(stage)
     return found
 

@@ -94,7 +94,8 @@ def triangle(differences: Sequence[Difference], title: str) -> bytes:
     names = list(dict.fromkeys(name for each in differences for name in (each.b, each.a)))
     size = len(names)
     values = np.full((size, size), np.nan)
-    figure = Figure(figsize=(2.5 + 0.75 * size, 1.8 + 0.5 * size), dpi=100, layout="constrained")
+    width, height = max(9, 2.5 + 0.75 * size), 1.8 + 0.5 * size
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     axes = figure.subplots()
     for each in differences:
         row, column = names.index(each.a), names.index(each.b)
@@ -102,8 +103,9 @@ def triangle(differences: Sequence[Difference], title: str) -> bytes:
         values[row, column] = each.mean if known else 0
         points = round(100 * each.mean, 1) + 0.0  # so that -0.0 becomes 0.0
         colour = "black" if -0.03 < each.mean < 0.035 else "white"
+        sign = "≈ " if each.answer == "equivalent" else ""
         axes.text(
-            column, row, f"{'≈ ' if each.answer == 'equivalent' else ''}{points:+.1f}",
+            column, row, f"{sign}{points:+.1f}{'' if each.on == 'val' else ' f'}",
             ha="center", va="center", fontsize=9, weight="bold" if known else "normal",
             color="grey" if each.answer == "undecided" else colour,
         )  # fmt: skip

@@ -12,7 +12,8 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-COMMANDS = ("src", "stages")  # what the commands of a run need beside their inputs
+# What the commands of a run need beside their inputs.
+COMMANDS = ("src", "stages", "zoo/__init__.py", "zoo/folds.py")
 # Commands call plain `python`: it is the one that runs this, in an activated environment or not.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 

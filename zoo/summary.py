@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from cifar2 import models, params
+from cifar2 import files, models, params
 from cifar2.errors import MissingFile, UserError
 from cifar2.report import results, series
 from cifar2.report.results import Accuracy, Prediction
@@ -33,6 +34,18 @@ class Run(NamedTuple):
         """The probability of each actual class, [val images]; of more than two, only a bound."""
         rows = [(each.predicted == each.actual, each.confidence) for each in self.predictions]
         return np.array([max(p, 0.50001) if right else min(1 - p, 0.49999) for right, p in rows])
+
+
+class OnFolds(NamedTuple):
+    """The results of a setting's trainings on folds; the accuracy and the loss are on the fold.
+
+    probabilities: of the actual classes, [trainings, images], NaN where a training was not asked.
+    """
+
+    settings: params.Params
+    accuracies: list[float]
+    losses: list[float]
+    probabilities: NDArray[np.float64]
 
 
 Runs = dict[str, dict[int, Run]]  # by variant and seed
@@ -78,21 +91,68 @@ def finished_runs(settings: Path, runs: Path, seeds: Mapping[str, Sequence[int]]
     return finished
 
 
-def _read(settings: Path, folder: Path) -> Run | None:
+def _is_finished(settings: Path, folder: Path) -> bool:
+    """Tell whether results are there, and of the present settings and code."""
     try:
         digest = hashlib.md5(settings.read_bytes(), usedforsecurity=False).hexdigest()
-        if (folder / "made_by").read_bytes().strip() != digest.encode():
-            return None
+        return (folder / "made_by").read_bytes().strip() == digest.encode()
+    except FileNotFoundError:
+        return False
+
+
+def _read(settings: Path, folder: Path) -> Run | None:
+    if not _is_finished(settings, folder):
+        return None
+    try:
         run = Run(
             params.load(settings),
             series.read(folder / "training"),
             results.read_accuracy(folder / "accuracy.json"),
             results.read_predictions(folder / "predictions.csv"),
         )
-    except (FileNotFoundError, MissingFile, series.Unfinished):
+    except (MissingFile, series.Unfinished):
         return None
     epochs, train = len(run.series["val_loss"]), run.settings.train
     return run if epochs == train.epochs or train.patience else None
+
+
+def finished_on_folds(settings: Path, runs: Path, names: Iterable[str]) -> dict[str, OnFolds]:
+    """Read the trainings on folds of those settings where they are finished.
+
+    Raises:
+        FileError: if a result is damaged.
+        UserError: if they are not all on the same images.
+    """
+    finished: dict[str, OnFolds] = {}
+    for name in names:
+        path, folder = settings / f"{name}-folds.yaml", runs / f"{name}-folds"
+        if _is_finished(path, folder):
+            content = params.read_yaml(path)
+            assert isinstance(content, dict)
+            folds = content.pop("folds")["folds"]
+            with files.reading(folder / "trainings.csv") as table:
+                scores = [(float(x["accuracy"]), float(x["loss"])) for x in files.rows(table)]
+                accuracies, losses = map(list, zip(*scores, strict=True))
+            probabilities = _probabilities(folder / "answers.csv", len(losses), folds)
+            checked = params.validate(params.Params, content, str(path))
+            finished[name] = OnFolds(checked, accuracies, losses, probabilities)
+            if len(probabilities[0]) != len(next(iter(finished.values())).probabilities[0]):
+                raise UserError(f"{name}-folds was evaluated on different images from the others")
+    return finished
+
+
+def _probabilities(answers: Path, trainings: int, folds: int) -> NDArray[np.float64]:
+    """Read a row an image: its fold, or none for val, and the answers of those who were asked."""
+    with files.reading(answers) as content:
+        _, *rows = csv.reader(content.decode().splitlines())
+        found = np.full((trainings, len(rows)), np.nan)
+        for image, (fold, *cells) in enumerate(rows):
+            asked = slice(int(fold), None, folds) if fold else slice(None)
+            for training, cell in zip(range(trainings)[asked], cells, strict=True):
+                found[training, image] = float(cell)
+        if not (np.isnan(found) | ((found >= 0) & (found <= 1))).all():
+            raise ValueError("a probability is not between 0 and 1")
+        return found
 
 
 def describe_data(runs: Runs) -> str:
@@ -161,14 +221,12 @@ def format_table(summary: Mapping[str, Result], book: Mapping[str, Accuracies]) 
     return "\n".join(lines) + "\n"
 
 
-def format_trials(trials: Runs) -> str:
+def format_trials(trials: Mapping[str, OnFolds]) -> str:
     """Return the accuracies of each trial as CSV: mean, deviation, mean loss, and each fold's."""
     rows = []
-    for name, folds in trials.items():
-        scores = [run.accuracy.val for run in folds.values()]
-        spread = _spread([score.accuracy for score in scores])
-        loss = round(statistics.mean(score.loss for score in scores), 6)
-        epochs = next(iter(folds.values())).settings.train.epochs
+    for name, trial in trials.items():
+        spread, loss = _spread(trial.accuracies), round(statistics.mean(trial.losses), 6)
+        epochs = trial.settings.train.epochs
         rows.append([name, epochs, spread.mean, spread.std, loss, *spread.seeds])
-    seeds = [str(seed) for seed in next(iter(trials.values()), {})]
-    return results.table(["trial", "epochs", "accuracy", "std", "loss", *seeds], rows)
+    seeds = range(1, 1 + max((len(each.losses) for each in trials.values()), default=0))
+    return results.table(["trial", "epochs", "accuracy", "std", "loss", *map(str, seeds)], rows)

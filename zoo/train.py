@@ -20,8 +20,8 @@ from zoo import ROOT, lock
 from zoo.lock import SCRATCH, ZOO, Repo
 from zoo.run import COMMANDS, Executor, Files, Progress, Task, copy_code, log_of, md5
 
-# The last three are what a worker of a cluster imports.
-CODE = (*COMMANDS, "zoo/__init__.py", "zoo/cluster.py", "zoo/run.py")
+# The last two are what a worker of a cluster imports, with `zoo/__init__.py`.
+CODE = (*COMMANDS, "zoo/cluster.py", "zoo/run.py")
 SHARE = 0.1  # of the time, which recording may take while runs go on
 
 
@@ -40,7 +40,7 @@ def train(execute: Executor, remove_orphans: bool = False) -> int:
             _record_finished(repo)  # by a command that was killed
             left = lock.outdated(repo)
         if left:
-            lock.make_data(stage for stages in left.values() for stage in stages)
+            lock.make_data()
         with lock.opened() as repo:  # more may be outdated now, if the data came out differently
             every = lock.runs(repo)
             left = lock.outdated(repo)
@@ -60,7 +60,7 @@ def train(execute: Executor, remove_orphans: bool = False) -> int:
                 names = " ".join(sorted(path.relative_to(ZOO).as_posix() for path in orphans))
                 names = textwrap.shorten(names, 80, placeholder=" …")
                 print(f"zoo: {len(orphans)} files of no run: {names}; {hint}", file=sys.stderr)
-            lock.compare(repo)
+            lock.compare()
     return 1 if failed else 0
 
 

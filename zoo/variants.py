@@ -21,8 +21,18 @@ class Variants(Group):
     variants: dict[str, Differences]
 
 
-class Trials(Variants):
-    holdout: Annotated[Float, Field(gt=0, le=0.5)]
+class Folds(Group):
+    """Variants that are trained on folds: names of variants of other groups."""
+
+    folds: Annotated[Int, Field(ge=2, le=100)]
+    seeds: Annotated[Int, Field(ge=1)]  # for each fold
+    variants: list[Str] | dict[str, Differences]
+
+
+class Trials(Folds):
+    """Variants that are trained on folds alone."""
+
+    variants: dict[str, Differences]
 
 
 class OwnSeeds(Variants):
@@ -45,13 +55,15 @@ class Zoo(Group):
     middle: Variants
     slow: Variants
     own_seeds: OwnSeeds
+    folds: Folds
     trials: Trials
     asked_about_others: list[Str]
     book: dict[str, Accuracies]
 
     @model_validator(mode="after")
     def _names(self) -> Self:
-        names = [name for group in self.groups().values() for name in group.variants]
+        names = [name for group in self.groups() for name in group.variants]
+        names += self.trials.variants
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"there are two variants named {name!r}")
@@ -60,20 +72,22 @@ class Zoo(Group):
             if name not in runs:
                 hint = f"{params.did_you_mean(name, runs)} names are like baseline-1"
                 raise ValueError(f"asked_about_others: {name!r}: unknown run;{hint}")
-        last = params.folds(self.trials.holdout)
-        for seed in self.trials.seeds:
-            if not 1 <= seed <= last:
-                holdout = f"a holdout of {self.trials.holdout:g}"
-                raise ValueError(f"trials.seeds: {seed}: with {holdout}, seeds are 1 to {last}")
+        for name in self.folds.variants:
+            if name not in names:
+                hint = params.did_you_mean(name, names)
+                raise ValueError(f"folds.variants: {name!r}: unknown variant;{hint}")
         return self
 
-    def groups(self) -> dict[str, Variants]:
-        return {name: group for name, group in self if isinstance(group, Variants)}
+    def groups(self) -> list[Variants]:
+        return [group for _, group in self if isinstance(group, Variants)]
+
+    def design(self, variant: str) -> Folds | None:
+        """Return how a variant is trained on folds, if it is."""
+        return next((each for each in (self.folds, self.trials) if variant in each.variants), None)
 
     def compared(self) -> dict[str, list[int]]:
-        """Return the variants on the same images, with their seeds."""
-        groups = (self.quick, self.middle, self.slow, self.own_seeds)
-        seeds = {name: list(group.seeds) for group in groups for name in group.variants}
+        """Return the variants that val compares, with their seeds."""
+        seeds = {name: list(group.seeds) for group in self.groups() for name in group.variants}
         for run in self.own_seeds.runs:
             name, _, number = run.rpartition("-")
             if name not in seeds:
@@ -91,23 +105,31 @@ def load(path: Path) -> Zoo:
 
 
 def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[tuple[str, Params]]:
-    """Yield every run: a name like `baseline-1`; the defaults, what its variant changes, its seed.
+    """Yield every run: a name; the defaults, what its variant changes, and what it has of its own.
+
+    That is the seed of a run such as `baseline-1`. `baseline-folds` has the trainings of several
+    seeds on folds; its settings are those of the first.
 
     Raises:
         UserError: for settings that are wrong in a variant; it names `where` and the variant.
     """
-    for group in zoo.groups().values():
-        for variant, differences in group.variants.items():
-            place = f"{where}: {variant}"
-            if "data" in zoo.common or "data" in differences:
-                raise UserError(f"{place}: data: a variant can't change the data")
-            for seed in zoo.compared().get(variant, group.seeds):
-                own: Differences = {"train": {"seed": seed}}
-                if isinstance(group, Trials):
-                    own["data"] = {"holdout": group.holdout, "fold": seed - 1}
-                    own["evaluation"] = {"test": False}
-                merged: Differences = defaults.model_dump()
-                for settings in (zoo.common, differences, own):
-                    for name, values in settings.items():
-                        merged[name] = merged.get(name, {}) | values
-                yield f"{variant}-{seed}", params.validate(Params, merged, place)
+    variants = {name: each for group in zoo.groups() for name, each in group.variants.items()}
+    for variant, differences in (variants | zoo.trials.variants).items():
+        place = f"{where}: {variant}"
+        if "data" in zoo.common or "data" in differences:
+            raise UserError(f"{place}: data: a variant can't change the data")
+        own: dict[str, Differences] = {}  # by what follows the variant in the run's name
+        for seed in zoo.compared().get(variant, []):
+            own[str(seed)] = {"train": {"seed": seed}}
+        if design := zoo.design(variant):
+            own["folds"] = {
+                "train": {"seed": 1},
+                "data": {"holdout": 1 / design.folds, "fold": 0},
+                "evaluation": {"test": design is zoo.folds},
+            }
+        for kind, settings_of_its_own in own.items():
+            merged: Differences = defaults.model_dump()
+            for settings in (zoo.common, differences, settings_of_its_own):
+                for name, values in settings.items():
+                    merged[name] = merged.get(name, {}) | values
+            yield f"{variant}-{kind}", params.validate(Params, merged, place)

@@ -30,8 +30,9 @@ def here(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = copy / "zoo" / "params.yaml"
     zoo = yaml.safe_load(path.read_text())
     fast = zoo["quick"]["variants"]["fast"]
-    for group in ("quick", "middle", "slow", "trials"):
+    for group in ("quick", "middle", "slow"):
         zoo[group] |= {"seeds": [], "variants": {}}
+    zoo["folds"]["variants"], zoo["trials"]["variants"] = [], {}
     zoo["quick"] = {"seeds": [1], "variants": {"fast": fast}}
     zoo["asked_about_others"] = ["fast-1"]
     path.write_text(yaml.safe_dump(zoo, sort_keys=False))

@@ -34,7 +34,8 @@ def test_chosen_classes_are_kept_and_all_of_val_beside_them(
     monkeypatch.setattr(cifar10, "read", lambda raw, train: (images, labels, names))
     (tmp_path / "raw").mkdir()
     settings = write(tmp_path / "params.yaml", data__classes=["bird", "airplane"])
-    filter_stage.main(settings, tmp_path / "raw", tmp_path / "cifar2", tmp_path / "val.pt")
+    places = [tmp_path / name for name in ("raw", "cifar2", "val.pt", "sources", "data.json")]
+    filter_stage.main(settings, *places)
     whole, val = dataset.load(tmp_path / "val.pt"), dataset.load(tmp_path / "cifar2/val.pt")
     assert (whole.images.numpy() == images).all() and whole.labels.tolist() == [2, 0, 1, 2]
     assert whole[2:4] == (names, "cifar10")
@@ -46,7 +47,8 @@ def test_holdout_makes_val_of_train_images_and_test_of_the_val_images(
 ) -> None:
     for name, changes in (("usual", {}), ("held", {"data__holdout": 0.34, "data__fold": 1})):
         settings = write(tmp_path / "params.yaml", **changes)
-        filter_stage.main(settings, raw, tmp_path / name, tmp_path / "val.pt")
+        places = [tmp_path / each for each in (name, "val.pt", "sources", "data.json")]
+        filter_stage.main(settings, raw, *places)
     usual, held = tmp_path / "usual", tmp_path / "held"
     assert sorted(path.name for path in usual.iterdir()) == ["train.pt", "val.pt"]
     assert sorted(path.name for path in held.iterdir()) == ["test.pt", "train.pt", "val.pt"]
@@ -85,7 +87,7 @@ def test_folder_s_holdout_goes_by_content_and_its_train_pictures_normalize(tmp_p
 
     def kept(**changes: object) -> tuple[list[bytes], ...]:
         settings = write(tmp_path / "params.yaml", **OWN | changes)
-        paths = (tmp_path / name for name in ("raw", "own", "val.pt", "sources"))
+        paths = (tmp_path / name for name in ("raw", "own", "val.pt", "sources", "data.json"))
         (tmp_path / "raw").mkdir(exist_ok=True)
         filter_stage.main(settings, *paths)
         files = ("own/train.pt", "own/val.pt", "val.pt")
@@ -127,7 +129,7 @@ def test_folder_s_holdout_goes_by_content_and_its_train_pictures_normalize(tmp_p
 def test_png_files_of_cifar2_give_its_images_in_its_order(tmp_path: Path) -> None:
     """Their names are CIFAR-10's numbers."""
     download.fetch(tmp_path / "raw", os.environ["CIFAR10_URL"])
-    paths = [tmp_path / name for name in ("raw", "data", "val.pt", "sources")]
+    paths = [tmp_path / name for name in ("raw", "data", "val.pt", "sources", "data.json")]
     filter_stage.main(write(tmp_path / "params.yaml"), *paths)
     expected = [dataset.load(tmp_path / f"data/{part}.pt") for part in ("train", "val")]
     for part, data in zip(("train", "val"), expected, strict=True):

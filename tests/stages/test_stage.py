@@ -74,6 +74,7 @@ def test_wrong_arguments_are_named(run_stage: RunStage) -> None:
         "settings: error: the following arguments are required: --checked, --sources, --weights\n"
     )
     words = ["--settings", "s.yaml", "--raw", "data/raw", "--data", "data", "--whole-val", "v.pt"]
+    words += ["--sources", "sources", "--facts", "f.json"]
     assert run_stage("filter", *words).startswith("filter: --raw must not be --data or lie in it: ")
 
 

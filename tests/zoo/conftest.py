@@ -12,7 +12,7 @@ from filelock import FileLock
 from tests.conftest import copy_clone, run
 
 NONE: dict[str, Any] = {"seeds": [], "variants": {}}
-RUNS = ["other-1", "res-1", "res-2", "try-1"]
+RUNS = ["other-1", "res-1", "res-2", "try-folds"]
 
 
 def variant(name: str, **groups: Any) -> dict[str, Any]:
@@ -21,14 +21,15 @@ def variant(name: str, **groups: Any) -> dict[str, Any]:
 
 RES = {"seeds": [1, 2], "variants": {"res": variant("netres")}}
 OTHER = {"seeds": [1], "variants": {"other": variant("netwidth")}}
-TRIALS = {"holdout": 0.2, "seeds": [1], "variants": {"try": variant("netdepth")}}
+TRIALS = {"folds": 2, "seeds": 1, "variants": {"try": variant("netdepth")}}
 
 
 def write_zoo(clone: Path, **groups: Any) -> None:
     """Write the zoo's settings: no variants but those in `groups`."""
     path = clone / "zoo" / "params.yaml"
     none = dict.fromkeys(("quick", "middle", "slow"), NONE) | {
-        "trials": TRIALS | NONE,
+        "folds": TRIALS | {"variants": []},
+        "trials": TRIALS | {"variants": {}},
         "asked_about_others": [],
     }
     settings = yaml.safe_load(path.read_text()) | none | groups

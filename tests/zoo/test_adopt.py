@@ -81,7 +81,7 @@ def test_other_bytes_other_settings_and_code_that_fails_are_refused(zoo: Path) -
         "main pipeline": r"train\.seed was 123, now it is 124$",
         "other-1": r"train\.lr was 0\.01, now it is 0\.02$",
         "res-1": r"the bytes differ: models/res-1/model\.pt",
-        "try-1": "the present code fails: NotImplementedError: ",
+        "try-folds": "the present code fails: NotImplementedError: ",
     }.items():
         assert re.search(f"^{name}: refused: {reason}", said, re.MULTILINE), said
     assert said.splitlines()[-1] == "zoo: 0 trainings adopted, 4 refused"

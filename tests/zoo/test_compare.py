@@ -1,4 +1,4 @@
-"""Which runs `compare` and `trials` compare, and the files that they write."""
+"""Which runs `compare` compares, and the files that they write."""
 
 import json
 import shlex
@@ -11,10 +11,9 @@ import yaml
 
 from cifar2.errors import UserError
 from tests.conftest import ROOT, contents
-from tests.zoo.runs import write_run
+from tests.zoo.runs import write_on_folds, write_run
 from zoo import compare as compare_stage
 from zoo import comparison, plotting
-from zoo import trials as trials_stage
 
 STAGES = yaml.safe_load((ROOT / "zoo/dvc.yaml").read_text())["stages"]
 NONE: dict[str, Any] = {"seeds": [], "variants": {}}
@@ -24,7 +23,8 @@ ZOO = {
     "middle": NONE,
     "slow": NONE,
     "own_seeds": {"runs": [], "variants": {}},
-    "trials": {"holdout": 0.2, "seeds": [1, 2, 3], "variants": {"low": {}, "high": {}, "one": {}}},
+    "folds": {"folds": 2, "seeds": 2, "variants": ["baseline"]},
+    "trials": {"folds": 2, "seeds": 2, "variants": {"low": {}, "high": {}, "one": {}}},
     "asked_about_others": [],
     "book": {"width": {"train": 0.96, "val": 0.9}},
 }
@@ -37,10 +37,8 @@ def zoo(tmp_path: Path) -> Path:
     write_run(tmp_path, "baseline-1", right=7)
     write_run(tmp_path, "baseline-3", right=8)
     write_run(tmp_path, "width-3", right=9, model__name="netwidth")
-    for seed, right in ((1, 7), (2, 8), (3, 9)):
-        write_run(tmp_path, f"low-{seed}", right=right)
-        write_run(tmp_path, f"high-{seed}", right=10)
-    write_run(tmp_path, "one-2", right=5)
+    write_on_folds(tmp_path, "low", right=7)
+    write_on_folds(tmp_path, "high", right=9)
     return tmp_path
 
 
@@ -57,13 +55,6 @@ def compare(zoo: Path) -> dict[str, bytes]:
     return run(compare_stage, "compare", zoo)
 
 
-def compare_trials(zoo: Path) -> tuple[list[str], list[str]]:
-    """Return the lines of both tables."""
-    files = run(trials_stage, "compare_trials", zoo)
-    table, pairs = (files[name].decode() for name in ("trials.csv", "trials_pairs.csv"))
-    return table.splitlines(), pairs.splitlines()
-
-
 def test_results_of_the_variants_are_compared_with_each_other_and_with_the_book(zoo: Path) -> None:
     files = compare(zoo)
     summary = json.loads(files["results.json"])
@@ -78,7 +69,8 @@ def test_results_of_the_variants_are_compared_with_each_other_and_with_the_book(
     assert "2 networks, which differ in their seed: 1, 3." in card
     pictures = {"accuracy.png", "curves.png", "pairs.png"}
     cards = {f"cards/{name}.md" for name in ("baseline", "width")}
-    tables = {"results.json", "table.md", "pairs.csv", "scores.csv"}
+    tables = {"results.json", "table.md", "pairs.csv", "scores.csv", "trials.csv"}
+    tables.add("trials_pairs.csv")
     assert files.keys() == tables | pictures | cards
     assert compare(zoo) == files  # the same bytes every time
 
@@ -94,12 +86,14 @@ def test_answers_are_in_the_cards_and_the_picture_says_what_was_chosen_by_lookin
     monkeypatch.setattr(comparison, "CHOSEN", ("width",))
     with mock.patch.object(plotting, "triangle", return_value=b"") as triangle:
         files = {name: content.decode(errors="replace") for name, content in compare(zoo).items()}
-    assert triangle.call_args.args[1].endswith("\nchosen by looking at val: width")
+    assert triangle.call_args.args[1].endswith("\non val; chosen by looking at val: width")
     assert files["pairs.csv"].splitlines()[1].startswith("width,baseline,0.50000,")
     assert files["scores.csv"].splitlines()[2].startswith("width,3,1.0000,0.0000,")
     assert "## Compared with" not in files["cards/baseline.md"]
     card = files["cards/width.md"]
-    assert "\n## Compared with `baseline`\n\nIts val accuracy is better: the difference is" in card
+    assert (
+        "\n## Compared with `baseline`\n\nIts accuracy on val is better: the difference is" in card
+    )
     assert card.endswith(" But it was chosen by looking at val, which flatters it.\n")
 
 
@@ -109,8 +103,8 @@ def test_book_is_left_out_where_val_is_other_images(zoo: Path) -> None:
 
 
 def test_results_of_other_settings_or_code_stay_and_are_in_no_table(zoo: Path) -> None:
-    """Also where this leaves a variant without a run, and a trial without a fold."""
-    for name in ("baseline-3", "width-3", "high-2"):
+    """Also where this leaves a variant without a run."""
+    for name in ("baseline-3", "width-3", "high-folds"):
         path = zoo / f"settings/evaluate/{name}.yaml"
         path.write_text(f"{path.read_text()}# another checksum\n")
     before = contents(zoo / "runs")
@@ -119,38 +113,53 @@ def test_results_of_other_settings_or_code_stay_and_are_in_no_table(zoo: Path) -
     assert {name: each["val"]["seeds"] for name, each in summary.items()} == {"baseline": [0.7]}
     assert [len(files[name].splitlines()) for name in ("table.md", "pairs.csv")] == [3, 1]
     assert [name for name in files if name.startswith("cards/")] == ["cards/baseline.md"]
-    table, pairs = compare_trials(zoo)
-    assert ([line.partition(",")[0] for line in table], len(pairs)) == (["trial", "low"], 1)
+    assert [line[:5] for line in files["trials.csv"].splitlines()] == [b"trial", b"low,2"]
+    assert len(files["trials_pairs.csv"].splitlines()) == 1
     assert contents(zoo / "runs") == before
 
 
-def test_without_a_compared_run_compare_leaves_its_outputs_and_trials_are_compared(
-    zoo: Path,
-) -> None:
+def test_without_a_compared_run_only_trials_are_compared(zoo: Path) -> None:
     before = compare(zoo)
-    for name in ("baseline-1", "baseline-3", "width-3"):
+    for name in ("baseline-1", "baseline-3", "width-3", "low-folds"):
         (zoo / "runs" / name / "made_by").unlink()
     with pytest.raises(UserError, match=r"^no run is finished yet$"):
         compare(zoo)
-    assert before.items() <= contents(zoo).items()
-    assert len(compare_trials(zoo)[0]) == 3
-    for name in ("low-1", "high-1"):
-        (zoo / "runs" / name / "made_by").unlink()
-    assert [len(table) for table in compare_trials(zoo)] == [1, 1]  # only the headers
+    after = contents(zoo)
+    assert len(after["trials.csv"].splitlines()) == 2
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"trials.csv", "trials_pairs.csv"}
 
 
 def test_runs_on_different_images_are_an_error(zoo: Path) -> None:
-    for stage, name in ((compare, "width-1"), (compare_trials, "high-2")):
-        write_run(zoo, name, dataset="synthetic")
-        with pytest.raises(UserError, match=f"^{name} was evaluated on different images from the"):
-            stage(zoo)
+    write_run(zoo, "width-1", dataset="synthetic")
+    with pytest.raises(UserError, match=r"^width-1 was evaluated on different images from the"):
+        compare(zoo)
+    table = zoo / "runs/high-folds/answers.csv"
+    table.write_text(table.read_text().removesuffix("1,0.1,0.1\n"))
+    with pytest.raises(UserError, match=r"^high-folds was evaluated on different images from the"):
+        compare(zoo)
 
 
-def test_trials_that_have_all_folds_are_compared_over_all_their_images(zoo: Path) -> None:
-    table, pairs = compare_trials(zoo)
-    assert table == [
-        "trial,epochs,accuracy,std,loss,1,2,3",
-        "low,2,0.8,0.1,1.0,0.7,0.8,0.9",
-        "high,2,1.0,0.0,1.0,1.0,1.0,1.0",
+def test_trainings_on_folds_are_compared_where_both_have_them_and_else_those_on_val(
+    zoo: Path,
+) -> None:
+    files = compare(zoo)
+    assert files["trials.csv"].decode().splitlines() == [
+        "trial,epochs,accuracy,std,loss,1,2,3,4",
+        "low,2,0.7,0.0,1.0,0.7,0.7,0.7,0.7",
+        "high,2,0.9,0.0,1.0,0.9,0.9,0.9,0.9",
     ]
-    assert pairs[1].startswith("high,low,0.20000,-0.04841,0.44841,")
+    assert b"\nhigh,low,0.20000,-0.06133,0.46133," in files["trials_pairs.csv"]
+    variants: dict[str, Any] = {"baseline": {}, "width": {}, "new": {}}
+    content = ZOO | {"quick": {"seeds": [1, 2, 3], "variants": variants}}
+    content["folds"] = {"folds": 2, "seeds": 2, "variants": ["baseline", "width"]}
+    (zoo / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    for name in variants:
+        for seed in (1, 2, 3):
+            write_run(zoo, f"{name}-{seed}", right=5)
+    write_on_folds(zoo, "baseline", right=7)
+    write_on_folds(zoo, "width", right=9)
+    pairs = compare(zoo)["pairs.csv"].decode().splitlines()[1:]
+    differences = {line.split(",")[0]: line.split(",")[:3] for line in pairs}
+    assert differences["width"] == ["width", "baseline", "0.20000"]
+    assert differences["new"][2] == "0.00000"

@@ -80,19 +80,31 @@ def test_images_count_the_same_however_many_trainings_saw_them() -> None:
     seen = np.hstack([FOLDS, VAL])
     a, b = draw(0.9, seen), draw(0.6, seen)
     rates = [np.nanmean(np.where(np.isnan(p), np.nan, p > 0.5), axis=0) for p in (a, b)]
-    (found,) = differences({"b": b, "a": a})
+    (found,) = differences({}, {"b": b, "a": a})
     assert (found.a, found.b) == ("a", "b")
     assert found.mean == pytest.approx(rates[0].mean() - rates[1].mean())
     with pytest.raises(ValueError):
-        differences({"a": a, "b": b[:, :120]})
+        differences({}, {"a": a, "b": b[:, :120]})
 
 
-def test_variants_are_compared_in_the_first_source_with_enough_trainings_of_both() -> None:
-    val = {"a": draw(0.9), "b": draw(0.9), "few": draw(0.9)[: FEWEST - 1]}
-    on_folds = {"b": draw(0.6, FOLDS), "c": draw(0.9, FOLDS)}
-    found = differences(on_folds, val)
-    assert [(d.a, d.b) for d in found] == [("b", "a"), ("c", "b")]
-    assert found == [*differences(val), *differences(on_folds)]
+def test_variants_are_compared_on_folds_if_both_were_and_else_on_val() -> None:
+    """Without val, where one was chosen by looking at it."""
+    val = {name: draw(0.9) for name in ("a", "b", "c", "fast")}
+    seen = np.hstack([FOLDS, VAL])
+    on_folds = {name: draw(0.6, seen) for name in ("b", "c", "fast")}
+    found = {(d.a, d.b): d for d in differences(val | {"few": draw(0.9)[: FEWEST - 1]}, on_folds)}
+    on = {pair: each.on for pair, each in found.items()}
+    assert on == dict.fromkeys([("b", "a"), ("c", "a"), ("fast", "a")], "val") | {
+        ("c", "b"): "folds and val",
+        ("fast", "b"): "folds",
+        ("fast", "c"): "folds",
+    }
+    (b_a,) = differences({name: val[name] for name in ("a", "b")}, {})
+    (c_b,) = differences({}, {name: on_folds[name] for name in ("b", "c")})
+    apart = {name: each[:, : FOLDS.shape[1]] for name, each in on_folds.items()}
+    (fast_b,) = differences({}, {name: apart[name] for name in ("b", "fast")})
+    alone = b_a, c_b, fast_b
+    assert table([found[each.a, each.b] for each in alone]) == table(alone)
 
 
 def test_answers_of_known_cases() -> None:
@@ -103,7 +115,7 @@ def test_answers_of_known_cases() -> None:
     wrong = {"baseline": 0, "kernel": 7, "x": 7, "y": 140}
     images = np.arange(20_000)
     scores = {k: np.tile(np.where(images < v, 0.1, 0.9), (3, 1)) for k, v in wrong.items()}
-    found = {(d.a, d.b): d for d in differences(scores)}
+    found = {(d.a, d.b): d for d in differences(scores, {})}
     kernel, x = found["kernel", "baseline"], found["x", "baseline"]
     same = found["x", "kernel"]
     assert (kernel.kind, kernel.answer) == ("primary", "equivalent")
@@ -112,7 +124,7 @@ def test_answers_of_known_cases() -> None:
     assert kernel.alone == pytest.approx(x.mean - x.low)
     assert (same.low, same.high, same.answer) == (0, 0, "equivalent")
     assert found["y", "x"].answer == "worse"
-    assert differences({"a": draw(0.9), "b": draw(0.9)})[0].answer == "undecided"
+    assert differences({"a": draw(0.9), "b": draw(0.9)}, {})[0].answer == "undecided"
     errors = [(MARGIN - 0.001) / quantile for quantile in (1.66, 1.63)]  # of 5%: 1.645
     assert [answer(Estimate(0.001, each, np.inf)) for each in errors] == ["equivalent", "undecided"]
 
@@ -145,16 +157,16 @@ def test_method_is_checked_with_the_components_of_the_runs(
     assert first.startswith("accuracy 0.") and lines[-1].startswith("| small | ")
 
 
-D = Difference("kernel", "baseline", -1 / 30, -0.0538749, -0.0065, 0.02, "worse", "primary")
+D = Difference("kernel", "baseline", -1 / 30, -0.0538749, -0.0065, 0.02, "worse", "primary", "val")
 
 
 def test_tables_and_words_have_exact_bytes() -> None:
     """The results in Git rely on them."""
     assert table([D]).splitlines() == [
-        "a,b,difference,low,high,alone,answer,kind",
-        "kernel,baseline,-0.03333,-0.05387,-0.00650,0.02000,worse,primary",
+        "a,b,difference,low,high,alone,answer,kind,on",
+        "kernel,baseline,-0.03333,-0.05387,-0.00650,0.02000,worse,primary,val",
     ]
-    words = "Its val accuracy is worse: the difference is -0.0333, its 95% interval"
+    words = "Its accuracy on val is worse: the difference is -0.0333, its 95% interval"
     words += ", one of 8 that hold together, is -0.0539 to -0.0065."
     known = f"\n## Compared with `baseline`\n\n{words}\n"
     assert in_words(D) == known

@@ -13,10 +13,11 @@ from zoo import compose as compose_stage
 
 # The zoo's settings, with a single seed of each variant.
 ZOO = yaml.safe_load((ROOT / "zoo/params.yaml").read_text())
-GROUPS = ("quick", "middle", "slow", "trials")
+GROUPS = ("quick", "middle", "slow")
 ZOO |= {group: ZOO[group] | {"seeds": [3]} for group in GROUPS} | {"asked_about_others": []}
+ZOO["folds"]["variants"] = ["fast"]
 RUNS = [f"{variant}-3" for group in GROUPS for variant in ZOO[group]["variants"]]
-TRIALS = tuple(f"{variant}-" for variant in ZOO["trials"]["variants"])
+ON_FOLDS = {f"evaluate/{variant}-folds.yaml" for variant in ["fast", *ZOO["trials"]["variants"]]}
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def project(tmp_path: Path) -> Path:
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "zoo").mkdir()
+    shutil.copy(ROOT / "zoo/folds.py", tmp_path / "zoo")
     (tmp_path / "zoo/params.yaml").write_text(yaml.safe_dump(ZOO, sort_keys=False))
     return tmp_path
 
@@ -49,14 +51,15 @@ def changed(project: Path, edit: Callable[[], object]) -> set[str]:
 
 def settings_of(*variants: str, stages: tuple[str, ...] = ("train", "evaluate")) -> set[str]:
     """Return the names of the settings of variants whose names begin so; by default, of all."""
-    runs = [name for name in RUNS if not variants or name.startswith(variants)]
-    return {f"{stage}/{name}.yaml" for stage in stages for name in runs}
+    every = {f"{stage}/{name}.yaml" for stage in ("train", "evaluate") for name in RUNS} | ON_FOLDS
+    starts = tuple(f"{stage}/{name}" for stage in stages for name in variants or [""])
+    return {name for name in every if name.startswith(starts)}
 
 
 def test_run_has_settings_for_training_and_for_evaluation(project: Path) -> None:
     """Those for evaluation alone, such as the images, are not in those for training."""
     files = compose(project)
-    assert files.keys() == settings_of() | {"trials-3.yaml"}
+    assert files.keys() == settings_of()
     folder = project / "zoo/settings"
     strong = [params.load(folder / stage / "strong-3.yaml") for stage in ("train", "evaluate")]
     assert [(each.model.name, each.train.lr) for each in strong] == 2 * [("airbench", 0.2)]
@@ -65,11 +68,11 @@ def test_run_has_settings_for_training_and_for_evaluation(project: Path) -> None
     l2, usual = params.load(folder / "train/l2-3.yaml"), params.load(project / "params.yaml")
     assert l2.regularization.l2 == 0.001
     assert l2.train == usual.train.model_copy(update=fixed)
-    of_data = params.load(folder / "trials-3.yaml").data
-    evaluation = params.load(folder / "evaluate/fast_half-3.yaml")
-    assert evaluation.data.model_copy(update={"source": of_data.source}) == of_data
-    assert strong[1].evaluation.test and not evaluation.evaluation.test
-    assert (of_data.holdout, of_data.fold) == (ZOO["trials"]["holdout"], 2)
+    for variant, seeds, test in (("fast", 4, True), ("fast_half", 1, False)):
+        content = yaml.safe_load(files[f"evaluate/{variant}-folds.yaml"])
+        assert content.pop("folds") == {"folds": 5, "seeds": seeds}
+        run = params.validate(params.Params, content, variant)
+        assert (run.model.name, run.train.seed, run.evaluation.test) == ("netstem", 1, test)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +83,7 @@ def test_run_has_settings_for_training_and_for_evaluation(project: Path) -> None
         ("src/cifar2/models/netres.py", settings_of("res-")),
         ("src/cifar2/report/plotting.py", set()),
         ("src/cifar2/snapshot.py", set()),
+        ("zoo/folds.py", ON_FOLDS),
     ],
 )
 def test_comment_in_the_code_changes_the_settings_of_what_uses_it(
@@ -100,7 +104,7 @@ OF_EVALUATION = settings_of(stages=("evaluate",))
         ("model", "name", "vgg", set()),  # every variant has its own
         ("train", "threads", 4, set()),  # in the settings that all have in common
         ("evaluation", "test", False, set()),  # without a holdout there is none
-        ("data", "holdout", 0.1, OF_EVALUATION - settings_of(*TRIALS)),
+        ("data", "holdout", 0.1, OF_EVALUATION - ON_FOLDS),
         ("data", "classes", ["cat", "dog"], OF_EVALUATION),
         # Those with a value of their own, or with another optimizer, are left out.
         ("train", "momentum", 0.9, settings_of() - settings_of("fast", "strong", "vgg")),

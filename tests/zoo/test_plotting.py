@@ -95,7 +95,10 @@ def test_panel_has_the_mean_and_the_range_of_the_seeds_per_epoch() -> None:
 
 def test_triangle_shows_the_four_answers_and_frames_primary_comparisons() -> None:
     pairs = ("b", "a", 0.0123), ("c", "a", -0.2), ("c", "b", -0.0004), ("d", "b", 0.001)
-    answers = ("better", "primary"), ("worse", ""), ("equivalent", ""), ("undecided", "")
+    answers = (
+        ("better", "primary", "folds"),
+        *((x, "", "val") for x in ("worse", "equivalent", "undecided")),
+    )
     cells = [
         Difference(*pair, 0, 0, 0, *answer) for pair, answer in zip(pairs, answers, strict=True)
     ]
@@ -106,7 +109,7 @@ def test_triangle_shows_the_four_answers_and_frames_primary_comparisons() -> Non
         for text in axes.texts
     ]
     assert found == [
-        ((0, 1), "+1.2", "bold", "black"),
+        ((0, 1), "+1.2 f", "bold", "black"),
         ((0, 2), "-20.0", "bold", "white"),
         ((1, 2), "≈ +0.0", "normal", "black"),  # no minus zero
         ((1, 3), "+0.1", "normal", "grey"),

@@ -15,7 +15,7 @@ from zoo.show import command
 ZOO = variants.load(ROOT / "zoo" / "params.yaml")
 DEFAULTS = params.load(ROOT / "params.yaml")
 RUNS = list(variants.runs(ZOO, DEFAULTS, "zoo"))
-VARIANTS = [name for group in ZOO.groups().values() for name in group.variants]
+VARIANTS = [*(name for group in ZOO.groups() for name in group.variants), *ZOO.trials.variants]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -18,7 +18,8 @@ SMALL: dict[str, Any] = {
     "middle": {"seeds": [], "variants": {}},
     "own_seeds": {"runs": ["extra-5", "deep-4"], "variants": {"extra": {"train": {"lr": 0.8}}}},
     "slow": {"seeds": [3], "variants": {"deep": {"model": {"name": "netresdeep"}}}},
-    "trials": {"holdout": 0.2, "seeds": [2], "variants": {"try": {"train": {"seed": 7}}}},
+    "folds": {"folds": 4, "seeds": 2, "variants": ["deep"]},
+    "trials": {"folds": 5, "seeds": 1, "variants": {"try": {"train": {"seed": 7}}}},
     "book": {"base": {"train": 0.93, "val": 0.89}},
 }
 
@@ -34,16 +35,17 @@ def runs(folder: Path, changes: dict[str, Any]) -> list[tuple[str, params.Params
 def test_run_has_the_defaults_then_common_settings_its_variant_s_and_its_own(
     tmp_path: Path,
 ) -> None:
-    """Those of its own are its seed, and the images of its group."""
+    """Those of its own are its seed; on folds the first one, and the images of the first fold."""
     common = {"train__lr": 0.5, "train__epochs": 9, "augment__crop": 3}
-    held = {"data__holdout": 0.2, "data__fold": 1, "evaluation__test": False}
+    held = {"data__holdout": 0.2, "evaluation__test": False}
     own: dict[str, dict[str, Any]] = {
         "base-1": {"train__lr": 0.7, "train__seed": 1},
         "base-2": {"train__lr": 0.7, "train__seed": 2},
         "deep-3": {"model__name": "netresdeep", "train__seed": 3},
         "deep-4": {"model__name": "netresdeep", "train__seed": 4},
+        "deep-folds": {"model__name": "netresdeep", "train__seed": 1, "data__holdout": 0.25},
         "extra-5": {"train__lr": 0.8, "train__seed": 5},
-        "try-2": held | {"train__seed": 2},
+        "try-folds": held | {"train__seed": 1},
     }
     assert runs(tmp_path, {}) == [(name, settings(**common | each)) for name, each in own.items()]
 
@@ -54,8 +56,9 @@ def test_own_zoo_is_valid_and_each_of_its_runs_has_a_name_of_its_own_and_no_gpu(
     found = list(variants.runs(zoo, params.load(ROOT / "params.yaml"), "zoo/params.yaml"))
     every = zoo.compared()
     assert not every.keys() & zoo.trials.variants.keys()
-    every |= dict.fromkeys(zoo.trials.variants, zoo.trials.seeds)
-    assert len({name for name, _ in found}) == len(found) == sum(map(len, every.values()))
+    on_folds = len(zoo.trials.variants) + len(zoo.folds.variants)
+    count = sum(map(len, every.values())) + on_folds
+    assert len({name for name, _ in found}) == len(found) == count
     assert zoo.book.keys() <= zoo.compared().keys()
     assert {run.train.device for _, run in found} == {"cpu"}
 
@@ -81,10 +84,8 @@ NOT_COMPARED = "asked_about_others: 'try-4': unknown run;"
         ({"own_seeds": {"runs": ["try-5"]}}, f"{OWN}: 'try-5': no compared variant is so named;"),
         ({"own_seeds": {"runs": ["deep-04"]}}, f"{OWN}: 'deep-04': '04' is not a new seed"),
         ({"own_seeds": {"runs": ["deep-3"]}}, f"{OWN}: 'deep-3': '3' is not a new seed"),
-        (
-            {"trials": {"seeds": [1, 6]}},
-            "trials.seeds: 6: with a holdout of 0.2, seeds are 1 to 5",
-        ),
+        ({"trials": {"folds": 1}}, "trials.folds: 1 is not allowed; input should be"),
+        ({"folds": {"variants": ["bse"]}}, "folds.variants: 'bse': unknown variant; did you me"),
     ],
 )
 def test_wrong_setting_is_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
