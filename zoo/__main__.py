@@ -1,4 +1,4 @@
-"""The zoo's commands: `python -m zoo train`, `adopt`, `show` and `check-method`."""
+"""The zoo's commands: `python -m zoo train`, `adopt`, `show`, and two checks."""
 
 import argparse
 import signal

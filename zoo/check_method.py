@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cifar2.errors import UserError
 from cifar2.report import results
 from zoo.comparison import MARGIN, PRIMARY, REFERENCE, Scores, answer, estimate, moments
 
@@ -63,6 +64,8 @@ def check(runs: Path, repetitions: int = 2000) -> Iterator[str]:
     for name in (REFERENCE, *PRIMARY):
         tables = map(results.read_predictions, runs.glob(f"{name}-[0-9]*/predictions.csv"))
         scores.append([[each.predicted == each.actual for each in table] for table in tables])
+        if len(scores[-1]) < 2:
+            raise UserError(f"{name} has fewer than two runs; `make zoo` trains them")
     given = components(np.array([*zip(*scores, strict=False)], dtype=float))  # seeds of all
     yield "accuracy {:.3f}; variances: image {:.3g}, pair {:.3g}, training {:.3g}\n".format(*given)
     yield "| design | covered | different | equivalent | ± alone | ± together |"

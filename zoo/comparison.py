@@ -148,7 +148,8 @@ def differences(val: Mapping[str, Scores], folds: Mapping[str, Scores]) -> list[
     """
     found = []
     for b, a in combinations(dict.fromkeys([*val, *folds]), 2):
-        on, source = ("folds", folds) if {a, b} <= folds.keys() else ("val", val)
+        enough = min(len(folds.get(name, ())) for name in (a, b)) >= FEWEST
+        on, source = ("folds", folds) if enough else ("val", val)
         if min(len(source.get(name, ())) for name in (a, b)) < FEWEST:
             continue
         pair = [source[name] for name in (a, b)]

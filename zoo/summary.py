@@ -136,7 +136,8 @@ def finished_on_folds(settings: Path, runs: Path, names: Iterable[str]) -> dict[
             probabilities = _probabilities(folder / "answers.csv", len(losses), folds)
             checked = params.validate(params.Params, content, str(path))
             finished[name] = OnFolds(checked, accuracies, losses, probabilities)
-            if len(probabilities[0]) != len(next(iter(finished.values())).probabilities[0]):
+            first = next(iter(finished.values())).probabilities
+            if not np.array_equal(np.isnan(probabilities), np.isnan(first)):  # other labels
                 raise UserError(f"{name}-folds was evaluated on different images from the others")
     return finished
 

@@ -21,17 +21,20 @@ class Variants(Group):
     variants: dict[str, Differences]
 
 
-class Folds(Group):
-    """Variants that are trained on folds: names of variants of other groups."""
+class Design(Group):
+    """How variants are trained on folds."""
 
     folds: Annotated[Int, Field(ge=2, le=100)]
     seeds: Annotated[Int, Field(ge=1)]  # for each fold
-    variants: list[Str] | dict[str, Differences]
 
 
-class Trials(Folds):
-    """Variants that are trained on folds alone."""
+class Folds(Design):
+    """Names of variants that are trained with seeds as well."""
 
+    variants: list[Str]
+
+
+class Trials(Design):
     variants: dict[str, Differences]
 
 
@@ -72,16 +75,17 @@ class Zoo(Group):
             if name not in runs:
                 hint = f"{params.did_you_mean(name, runs)} names are like baseline-1"
                 raise ValueError(f"asked_about_others: {name!r}: unknown run;{hint}")
+        seeded = list(self.compared())
         for name in self.folds.variants:
-            if name not in names:
-                hint = params.did_you_mean(name, names)
-                raise ValueError(f"folds.variants: {name!r}: unknown variant;{hint}")
+            if name not in seeded or self.folds.variants.count(name) > 1:
+                hint = params.did_you_mean(name, seeded)
+                raise ValueError(f"folds.variants: {name!r}: unknown or there twice;{hint}")
         return self
 
     def groups(self) -> list[Variants]:
         return [group for _, group in self if isinstance(group, Variants)]
 
-    def design(self, variant: str) -> Folds | None:
+    def design(self, variant: str) -> Folds | Trials | None:
         """Return how a variant is trained on folds, if it is."""
         return next((each for each in (self.folds, self.trials) if variant in each.variants), None)
 
@@ -132,4 +136,7 @@ def runs(zoo: Zoo, defaults: Params, where: str) -> Iterator[tuple[str, Params]]
             for settings in (zoo.common, differences, settings_of_its_own):
                 for name, values in settings.items():
                     merged[name] = merged.get(name, {}) | values
-            yield f"{variant}-{kind}", params.validate(Params, merged, place)
+            run = params.validate(Params, merged, place)
+            if kind == "folds" and (run.train.keep == "best" or run.train.patience):
+                raise UserError(f"{place}: train: a fold can't choose the epoch that it measures")
+            yield f"{variant}-{kind}", run

@@ -84,8 +84,11 @@ NOT_COMPARED = "asked_about_others: 'try-4': unknown run;"
         ({"own_seeds": {"runs": ["try-5"]}}, f"{OWN}: 'try-5': no compared variant is so named;"),
         ({"own_seeds": {"runs": ["deep-04"]}}, f"{OWN}: 'deep-04': '04' is not a new seed"),
         ({"own_seeds": {"runs": ["deep-3"]}}, f"{OWN}: 'deep-3': '3' is not a new seed"),
+        ({"folds": {"variants": ["try"]}}, "folds.variants: 'try': unknown or there twice;"),
+        ({"folds": {"variants": ["base", "base"]}}, "folds.variants: 'base': unknown or there tw"),
+        ({"trials": {"variants": {"try": {"train": {"patience": 3}}}}}, "try: train: a fold can't"),
         ({"trials": {"folds": 1}}, "trials.folds: 1 is not allowed; input should be"),
-        ({"folds": {"variants": ["bse"]}}, "folds.variants: 'bse': unknown variant; did you me"),
+        ({"folds": {"variants": ["bse"]}}, "folds.variants: 'bse': unknown or there twice; did"),
     ],
 )
 def test_wrong_setting_is_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
