@@ -10,8 +10,6 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 METRICS = [f"metrics/{name}.json" for name in ("accuracy", "calibration", "classes")]
 PICTURES = ("plots/loss.png", "plots/accuracy.png")
@@ -32,19 +30,20 @@ def main() -> None:
     print("\n## Metrics as trained here, beside the committed ones\n")
     print("| metric | committed | here | difference | |\n|---|---:|---:|---:|---|")
     too_far = False
-    for path in METRICS:
-        committed = dict(numbers(json.loads(output("git", "show", f"HEAD:{path}"))))
-        made = dict(numbers(json.loads(Path(path).read_bytes())))
-        for name in made | committed:
-            cells = ["", "**not made here**" if name in committed else "**not committed**"]
-            if name in made and name in committed:
-                difference = made[name] - committed[name]
-                allowed = next((each for key, each in TOLERANCE.items() if key in name), 0)
-                near = abs(difference) <= allowed  # which what is not a number never is
-                cells = [f"{difference:+.4f}", "" if near else f"**more than {allowed}**"]
-            too_far |= cells[1] != ""
-            row = [name, committed.get(name, "-"), made.get(name, "-"), *cells]
-            print(f"| {' | '.join(map(str, row))} |")
+    changes = json.loads(output("dvc", "metrics", "diff", "--json", "--all", "HEAD"))
+    made = {name: each for path in METRICS for name, each in changes.get(path, {}).items()}
+    for name, each in sorted(made.items()):
+        old, new = each.get("old"), each.get("new")
+        if isinstance(old or new, str) or (old is None and new is None):  # of no image: null
+            continue
+        cells = ["", "**not made here**" if new is None else "**not committed**"]
+        if None not in (old, new):
+            allowed = next((number for key, number in TOLERANCE.items() if key in name), 0)
+            near = abs(new - old) <= allowed  # which what is not a number never is
+            cells = [f"{new - old:+.4f}", "" if near else f"**more than {allowed}**"]
+        too_far |= cells[1] != ""
+        shown = ("-" if value is None else value for value in (old, new))
+        print(f"| {' | '.join(map(str, [name, *shown, *cells]))} |")
     if arguments.pictures:
         print("\n## Committed pictures\n")
         for path in PICTURES:
@@ -55,15 +54,6 @@ def main() -> None:
 
 def output(*words: str) -> str:
     return subprocess.run(words, check=True, capture_output=True, encoding="utf-8").stdout
-
-
-def numbers(content: dict[str, object], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the numbers in a file of metrics, with their names."""
-    for key, value in content.items():
-        if isinstance(value, dict):
-            yield from numbers(value, f"{prefix}{key}.")
-        elif isinstance(value, int | float):
-            yield f"{prefix}{key}", value
 
 
 if __name__ == "__main__":
