@@ -144,8 +144,8 @@ else:
 print(experiments.table(dvc.api.exp_show(), images="data/cifar2"))
 # %% [markdown]
 # ## Asking about a picture
-# These are two new drawings. For your own picture, write `asked = [pictures.read("photo.jpg")]`. A
-# relative path starts at the project's folder.
+# These are two new drawings. For your own picture, use `asked = [pictures.read("photo.jpg", 32)]`.
+# A relative path starts at the project's folder.
 # %%
 asked = [Image.fromarray(each.transpose(1, 2, 0)) for each in synthetic.draw(1, seed=8)[0]]
 seen = [(each, pictures.resize(each, "crop", 32)) for each in asked]
