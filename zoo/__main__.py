@@ -1,4 +1,4 @@
-"""The zoo's commands: `python -m zoo train`, `adopt`, `show`, and two checks."""
+"""The zoo's commands: `python -m zoo train`, `adopt`, `show` and `check-method`."""
 
 import argparse
 import signal
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from cifar2.errors import UserError
-from zoo import ROOT, lock
+from zoo import ROOT
 from zoo.adopt import adopt
 from zoo.cluster import on_cluster
 from zoo.show import command
@@ -35,8 +35,6 @@ def main(words: Sequence[str] | None = None) -> None:
     commands.add_parser("show", help=help).add_argument("variant")
     help = "count on simulated runs how often the intervals and answers are right (minutes)"
     commands.add_parser("check-method", help=help)
-    help = "compare without images that are nearly equal to others (a minute)"
-    commands.add_parser("check-duplicates", help=help)
     arguments = parser.parse_args(words)
     if arguments.command == "train" and arguments.jobs < 1:
         parser.error(f"--jobs: {arguments.jobs} is not allowed, at least 1")
@@ -50,12 +48,6 @@ def main(words: Sequence[str] | None = None) -> None:
 
                 for line in check(ROOT / "zoo" / "runs"):
                     print(line, flush=True)
-            case "check-duplicates":
-                from zoo import duplicates
-
-                lock.compose()
-                lock.make_data()
-                print(*duplicates.check(lock.ZOO, ROOT / "data" / "cifar2"), sep="\n")
             case "adopt":
                 status = adopt()
             case "train" if arguments.cluster:

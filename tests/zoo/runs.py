@@ -64,12 +64,11 @@ def write_run(
     return folder
 
 
-def write_on_folds(zoo: Path, name: str, right: int, val: int = 0) -> Path:
+def write_on_folds(zoo: Path, name: str, right: int) -> Path:
     """Write the settings and the results of four trainings on two folds of ten images.
 
     Args:
         right: how many of the images they answer right.
-        val: how many more images all were asked about, with right answers.
     """
     folder, path = zoo / f"runs/{name}-folds", zoo / f"settings/evaluate/{name}-folds.yaml"
     for each in (folder, path.parent):
@@ -77,7 +76,6 @@ def write_on_folds(zoo: Path, name: str, right: int, val: int = 0) -> Path:
     written = write(path, model__name="net", train__epochs=2)
     written.write_text(f"{written.read_text()}folds: {{folds: 2, seeds: 2}}\n")
     rows = [f"{image % 2},{p},{p}" for image in range(10) for p in [0.9 if image < right else 0.1]]
-    rows += val * [",0.9,0.9,0.9,0.9"]
     (folder / "answers.csv").write_text("\n".join(["fold,probabilities", *rows, ""]))
     rows = [f"{seed},{(seed - 1) % 2},{right / 10},1.0,hash" for seed in (1, 2, 3, 4)]
     (folder / "trainings.csv").write_text("\n".join(["seed,fold,accuracy,loss,weights", *rows, ""]))
