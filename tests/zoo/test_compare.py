@@ -1,7 +1,6 @@
 """Which runs `compare` compares, and the files that they write."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -11,13 +10,14 @@ import yaml
 
 from cifar2.errors import UserError
 from tests.conftest import ROOT, contents
+from tests.stages import source
 from tests.zoo.runs import write_on_folds, write_run
 from zoo import compare as compare_stage
 from zoo import comparison, plotting
 
 STAGES = yaml.safe_load((ROOT / "zoo/dvc.yaml").read_text())["stages"]
 NONE: dict[str, Any] = {"seeds": [], "variants": {}}
-ZOO = {
+ZOO: dict[str, Any] = {
     "common": {},
     "quick": {"seeds": [1, 3], "variants": {"baseline": {}, "width": {}, "new": {}}},
     "middle": NONE,
@@ -42,17 +42,11 @@ def zoo(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(stage: Any, name: str, zoo: Path) -> dict[str, bytes]:
-    """Run a stage in this process with the paths of its command; return the outputs."""
-    _, _, _, *options = shlex.split(STAGES[name]["cmd"])
-    pairs = zip(options[::2], options[1::2], strict=True)
-    stage.main(**{option[2:].replace("-", "_"): zoo / path for option, path in pairs})
+def compare(zoo: Path) -> dict[str, bytes]:
+    """Compare, and return the outputs."""
+    compare_stage.main(zoo)
     inputs = ("settings/", "runs/", "params.yaml")
     return {path: content for path, content in contents(zoo).items() if not path.startswith(inputs)}
-
-
-def compare(zoo: Path) -> dict[str, bytes]:
-    return run(compare_stage, "compare", zoo)
 
 
 def test_results_of_the_variants_are_compared_with_each_other_and_with_the_book(zoo: Path) -> None:
@@ -72,6 +66,8 @@ def test_results_of_the_variants_are_compared_with_each_other_and_with_the_book(
     tables = {"results.json", "table.md", "pairs.csv", "scores.csv", "trials.csv"}
     tables.add("trials_pairs.csv")
     assert files.keys() == tables | pictures | cards
+    outputs = {path.partition("/")[0] for path in files}
+    assert outputs == source.paths(STAGES["compare"], "outs", "metrics")
     assert compare(zoo) == files  # the same bytes every time
 
 
@@ -128,6 +124,9 @@ def test_without_a_compared_run_only_trials_are_compared(zoo: Path) -> None:
     assert len(after["trials.csv"].splitlines()) == 2
     changed = {name for name in before if after[name] != before[name]}
     assert changed == {"trials.csv", "trials_pairs.csv"}
+    none = {"quick": NONE, "folds": ZOO["folds"] | {"variants": []}}
+    (zoo / "params.yaml").write_text(yaml.safe_dump(ZOO | none))
+    assert compare(zoo).keys() == before.keys()  # it is no error, if there is no variant
 
 
 def test_runs_on_different_images_are_an_error(zoo: Path) -> None:
