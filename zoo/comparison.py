@@ -38,7 +38,7 @@ class Moments(NamedTuple):
 
     means: Scores
     excess: float  # the variance, without bias
-    square: float  # the same, with what the trainings do on single images
+    square: float  # the same, with chance on single images in it
     freedom: float  # the degrees of freedom of `square`; 0 if a single training saw each image
     first: NDArray[np.intp]  # for each image, the first training that saw it
 
@@ -46,12 +46,13 @@ class Moments(NamedTuple):
 def moments(scores: Scores) -> Moments:
     """Compute the moments of scores on images of which each was seen by a training or more.
 
-    T_r is the sum of w_k (score - mean of image k) over the images of training r, with weights w_k
-    of 1 / (images · trainings that saw k). The sum of the T_r², less that of the squared terms, has
-    only products of two images, to which the noise on single images adds nothing. It estimates the
-    variance of trainings times tr G - Σ_k w_k² (n_k - 1), where n_k trainings saw image k, G = H
-    Hᵀ, and H takes the effects of the trainings to T. Its degrees of freedom are (tr G)² / tr G².
-    If all saw all images, they are n - 1, and this is an analysis of variance.
+    For each training r, T_r is the weighted sum of its scores minus the means of the images.
+    The weight of an image is 1 / (images · trainings that saw it). In Σ T_r², chance on a single
+    image is only in the squares of single terms. Without these, the sum estimates the variance of
+    the trainings times a factor. `effects` is the matrix from the trainings' effects to the T_r.
+    With G = effects · effectsᵀ, the factor is tr G less the same squares, and the degrees of
+    freedom of Σ T_r² are (tr G)² / tr G². If all saw all images, they are n - 1 for n trainings,
+    and this is an analysis of variance.
     """
     seen = ~np.isnan(scores)
     counts = seen.sum(axis=0, dtype=scores.dtype)
