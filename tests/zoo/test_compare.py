@@ -134,7 +134,7 @@ def test_runs_on_different_images_are_an_error(zoo: Path) -> None:
     with pytest.raises(UserError, match=r"^width-1 was evaluated on different images from the"):
         compare(zoo)
     table = zoo / "runs/high-folds/answers.csv"
-    table.write_text(table.read_text().removesuffix("1,0.1,0.1\n"))
+    table.write_text(table.read_text().replace("\n0,", "\n1,", 1))  # an image of another fold
     with pytest.raises(UserError, match=r"^high-folds was evaluated on different images from the"):
         compare(zoo)
 
