@@ -47,7 +47,8 @@ def main(zoo: Path) -> None:
     chosen = [name for name in compared if name in comparison.CHOSEN]
     title = f"Accuracy on {data}, row minus column, in percentage points; bold: better or worse;"
     title += "\n≈: equivalent within 0.5; grey: undecided; framed: primary, others: exploratory"
-    title += "\nf: on folds, others on val" if on_folds else "\non val"
+    on = "f: on folds and val, or on folds alone if chosen by val; others on val"
+    title += f"\n{on}" if on_folds else "\non val"
     title += f"; chosen by looking at val: {', '.join(chosen)}" if chosen else ""
     files.write(zoo / "pairs.png", plotting.triangle(differences, title))
 
