@@ -1,6 +1,5 @@
 """The zoo's settings: its variants, their seeds, and the settings of each run."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -38,13 +37,6 @@ class Trials(Design):
     variants: dict[str, Differences]
 
 
-class OwnSeeds(Variants):
-    """Variants without common seeds, and runs such as `fast-11`, of these or of those above."""
-
-    seeds: list[Annotated[Int, Field(ge=0)]] = Field([], max_length=0)
-    runs: list[Str]
-
-
 class Accuracies(Group):
     train: Float
     val: Float
@@ -57,7 +49,6 @@ class Zoo(Group):
     quick: Variants
     middle: Variants
     slow: Variants
-    own_seeds: OwnSeeds
     folds: Folds
     trials: Trials
     asked_about_others: list[Str]
@@ -91,16 +82,7 @@ class Zoo(Group):
 
     def compared(self) -> dict[str, list[int]]:
         """Return the variants that val compares, with their seeds."""
-        seeds = {name: list(group.seeds) for group in self.groups() for name in group.variants}
-        for run in self.own_seeds.runs:
-            name, _, number = run.rpartition("-")
-            if name not in seeds:
-                hint = params.did_you_mean(name, list(seeds))
-                raise ValueError(f"own_seeds.runs: {run!r}: no compared variant is so named;{hint}")
-            if not re.fullmatch("0|[1-9][0-9]*", number) or int(number) in seeds[name]:
-                raise ValueError(f"own_seeds.runs: {run!r}: {number!r} is not a new seed")
-            seeds[name].append(int(number))
-        return seeds
+        return {name: group.seeds for group in self.groups() for name in group.variants}
 
 
 def load(path: Path) -> Zoo:

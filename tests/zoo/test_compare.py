@@ -22,7 +22,6 @@ ZOO: dict[str, Any] = {
     "quick": {"seeds": [1, 3], "variants": {"baseline": {}, "width": {}, "new": {}}},
     "middle": NONE,
     "slow": NONE,
-    "own_seeds": {"runs": [], "variants": {}},
     "folds": {"folds": 2, "seeds": 2, "variants": ["baseline"]},
     "trials": {"folds": 2, "seeds": 2, "variants": {"low": {}, "high": {}, "one": {}}},
     "asked_about_others": [],

@@ -16,7 +16,6 @@ SMALL: dict[str, Any] = {
     "common": {"train": {"lr": 0.5, "epochs": 9, "seed": 8}, "augment": {"crop": 3}},
     "quick": {"seeds": [1, 2], "variants": {"base": {"train": {"lr": 0.7}}}},
     "middle": {"seeds": [], "variants": {}},
-    "own_seeds": {"runs": ["extra-5", "deep-4"], "variants": {"extra": {"train": {"lr": 0.8}}}},
     "slow": {"seeds": [3], "variants": {"deep": {"model": {"name": "netresdeep"}}}},
     "folds": {"folds": 4, "seeds": 2, "variants": ["deep"]},
     "trials": {"folds": 5, "seeds": 1, "variants": {"try": {"train": {"seed": 7}}}},
@@ -42,9 +41,7 @@ def test_run_has_the_defaults_then_common_settings_its_variant_s_and_its_own(
         "base-1": {"train__lr": 0.7, "train__seed": 1},
         "base-2": {"train__lr": 0.7, "train__seed": 2},
         "deep-3": {"model__name": "netresdeep", "train__seed": 3},
-        "deep-4": {"model__name": "netresdeep", "train__seed": 4},
         "deep-folds": {"model__name": "netresdeep", "train__seed": 1, "data__holdout": 0.25},
-        "extra-5": {"train__lr": 0.8, "train__seed": 5},
         "try-folds": held | {"train__seed": 1},
     }
     assert runs(tmp_path, {}) == [(name, settings(**common | each)) for name, each in own.items()]
@@ -64,7 +61,6 @@ def test_own_zoo_is_valid_and_each_of_its_runs_has_a_name_of_its_own_and_no_gpu(
 
 
 NO_DATA = "data: a variant can't change the data"
-OWN = "own_seeds.runs"
 NOT_COMPARED = "asked_about_others: 'try-4': unknown run;"
 
 
@@ -81,9 +77,6 @@ NOT_COMPARED = "asked_about_others: 'try-4': unknown run;"
         ({"slow": {"seeds": [-1]}}, "slow.seeds.0: -1 is not allowed; input should"),
         ({"asked": ["base-3"]}, NOT_COMPARED.replace("try-4", "base-3")),
         ({"asked": ["try-4"]}, NOT_COMPARED),
-        ({"own_seeds": {"runs": ["try-5"]}}, f"{OWN}: 'try-5': no compared variant is so named;"),
-        ({"own_seeds": {"runs": ["deep-04"]}}, f"{OWN}: 'deep-04': '04' is not a new seed"),
-        ({"own_seeds": {"runs": ["deep-3"]}}, f"{OWN}: 'deep-3': '3' is not a new seed"),
         ({"folds": {"variants": ["try"]}}, "folds.variants: 'try': unknown or there twice;"),
         ({"folds": {"variants": ["base", "base"]}}, "folds.variants: 'base': unknown or there tw"),
         ({"trials": {"variants": {"try": {"train": {"patience": 3}}}}}, "try: train: a fold can't"),
