@@ -22,8 +22,6 @@ def main(words: Sequence[str] | None = None) -> None:
     training.add_argument("--jobs", type=int, default=1, metavar="N", help=help)
     help = "let a Ray cluster do it: HOST:PORT, or auto for the one running here"
     training.add_argument("--cluster", metavar="ADDRESS", help=help)
-    help = "remove the files in zoo/models and zoo/runs that no run writes"
-    training.add_argument("--remove-orphans", action="store_true", help=help)
     commands.add_parser(
         "adopt",
         help="keep the results of changed code, after a check that it gives the same bytes",
@@ -51,9 +49,9 @@ def main(words: Sequence[str] | None = None) -> None:
             case "adopt":
                 status = adopt()
             case "train" if arguments.cluster:
-                status = train(on_cluster(arguments.cluster), arguments.remove_orphans)
+                status = train(on_cluster(arguments.cluster))
             case "train":
-                status = train(on_threads(arguments.jobs), arguments.remove_orphans)
+                status = train(on_threads(arguments.jobs))
     except UserError as error:
         sys.exit(f"zoo: {error}")
     except KeyboardInterrupt:  # Ctrl-C, which the terminal sends to what is running as well

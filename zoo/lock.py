@@ -18,11 +18,10 @@ from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.repo import Repo as Repo
 from dvc.stage import PipelineStage
-from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 from filelock import FileLock, Timeout
 from scmrepo.exceptions import SCMError
 
-from cifar2 import files, params
+from cifar2 import params
 from cifar2.errors import UserError, first_line
 from zoo import ROOT, variants
 from zoo.run import PATH, Task, md5
@@ -93,26 +92,6 @@ def compare() -> None:
     """Compare the runs that are finished."""
     if (ZOO / "runs").exists():  # a first run was finished
         reproduce(ZOO, ["compare"])
-
-
-def orphans(repo: Repo) -> list[Path]:
-    """Return what lies in the folders of runs, and is no output of a stage."""
-    outputs = {Path(out.fs_path) for out in repo.index.outs}
-    return [
-        each for each in (*ZOO.glob("models/*/*"), *ZOO.glob("runs/*/*")) if each not in outputs
-    ]
-
-
-def remove(repo: Repo, orphans: Iterable[Path]) -> None:
-    """Remove these, and what DVC's lock file has of stages that dvc.yaml does not have."""
-    for path in orphans:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-        with contextlib.suppress(OSError):  # not empty
-            path.parent.rmdir()
-    path, names = ZOO / "dvc.lock", [stage.name for stage in repo.index.stages]
-    content = parse_yaml_for_update(path.read_text(), path)
-    content["stages"] = {name: each for name, each in content["stages"].items() if name in names}
-    files.write(path, dumps_yaml(content).encode())
 
 
 def runs(repo: Repo) -> Runs:

@@ -9,7 +9,6 @@ runs it has, so the results of many runs are recorded at once.
 import json
 import shutil
 import sys
-import textwrap
 import time
 from contextlib import closing
 
@@ -25,12 +24,12 @@ CODE = (*COMMANDS, "zoo/cluster.py", "zoo/run.py")
 SHARE = 0.1  # of the time, which recording may take while runs go on
 
 
-def train(execute: Executor, remove_orphans: bool = False) -> int:
+def train(execute: Executor) -> int:
     """Bring every run up to date, and compare them; return the exit status.
 
     A run that fails, or that could not be recorded, leaves the former results where they are. They
-    are in no comparison, because they say that other settings or other code made them. Results of
-    runs that the settings no longer have are named, and removed with `remove_orphans`.
+    are in no comparison, because they say that other settings or other code made them. Nor are
+    those of runs that the settings no longer have, which stay as well.
     """
     with lock.alone():
         lock.compose()
@@ -52,14 +51,6 @@ def train(execute: Executor, remove_orphans: bool = False) -> int:
                 log = log_of(SCRATCH, name)
                 hint = f" (log: {log})" if log.exists() else ""
                 print(f"zoo: {name}: {reason}{hint}", file=sys.stderr)
-            orphans = lock.orphans(repo)
-            if remove_orphans:
-                lock.remove(repo, orphans)
-            elif orphans:
-                hint = "`python -m zoo train --remove-orphans` removes them"
-                names = " ".join(sorted(path.relative_to(ZOO).as_posix() for path in orphans))
-                names = textwrap.shorten(names, 80, placeholder=" …")
-                print(f"zoo: {len(orphans)} files of no run: {names}; {hint}", file=sys.stderr)
             lock.compare()
     return 1 if failed else 0
 

@@ -65,22 +65,15 @@ def test_a_run_that_fails_is_named_and_one_that_is_done_again_has_the_committed_
     assert (zoo / "zoo" / "trials.csv").read_text().splitlines()[1].startswith("try,1,")
 
 
-def test_results_of_runs_that_were_taken_out_are_named_and_removed_on_demand(
+def test_results_of_runs_that_were_taken_out_stay_and_are_not_compared(
     zoo: Path, tmp_path: Path
 ) -> None:
-    """Then a fresh clone agrees, also on runs of single variants."""
-    own = {"runs": ["res-3"], "variants": {"res": variant("netres")}}
-    write_zoo(zoo, own_seeds=own, trials=TRIALS)
-    said = train(zoo)
+    """Then a fresh clone agrees."""
+    write_zoo(zoo, quick={"seeds": [3], "variants": {"res": variant("netres")}}, trials=TRIALS)
+    train(zoo)
     assert runs_done(zoo) == ["res-3"]
-    assert re.search(
-        "zoo: [0-9]+ files of no run: models/other-1/model.json models/[^;]+ …; `python", said
-    )
     assert (zoo / "zoo/models/res-2/model.pt").exists() and (zoo / "zoo/runs/other-1").exists()
-    assert "of no run" not in train(zoo, "--remove-orphans")
-    assert [path.name for path in (zoo / "zoo/models").iterdir()] == ["res-3"]
-    assert {path.name for path in (zoo / "zoo/runs").iterdir()} == {"res-3", "try-folds"}
-    assert not re.search("other-1|res-2", (zoo / "zoo/dvc.lock").read_text())
+    assert json.loads((zoo / "zoo/results.json").read_text())["res"]["val"]["std"] is None
     commit(zoo)
     run("git", "clone", "--quiet", zoo, tmp_path / "fresh", cwd=tmp_path)
     assert train(tmp_path / "fresh") == "2 of 2 runs are up to date\n"
