@@ -59,7 +59,5 @@ def main(zoo: Path) -> None:
             text = card.card(first.settings, accuracies, list(seeds), []) + words.get(name, "")
             files.write(part / f"{name}.md", text.encode())
 
-    title = f"Accuracy on {data}: mean over seeds, ± one standard deviation"
-    files.write(zoo / "accuracy.png", plotting.bars(compared, book, title))
     title = f"Accuracy per epoch on {data}: mean over seeds, and range"
     files.write(zoo / "curves.png", plotting.small_multiples(compared, title))

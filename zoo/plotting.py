@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,41 +16,6 @@ from cifar2.report.plotting import TRAIN_COLOUR, VAL_COLOUR, png
 if TYPE_CHECKING:
     from zoo.comparison import Difference
     from zoo.summary import Runs
-    from zoo.variants import Accuracies
-
-
-def bars(runs: Runs, book: Mapping[str, Accuracies], title: str) -> bytes:
-    """Draw the mean accuracies with their standard deviations, and the book's; return the PNG."""
-    figure = Figure(figsize=(10, 5), dpi=100, layout="constrained")
-    axes = figure.subplots()
-    lowest = 1.0
-    for part, colour, offset in (("train", TRAIN_COLOUR, -0.2), ("val", VAL_COLOUR, 0.2)):
-        values = [
-            [getattr(run.accuracy, part).accuracy for run in seeds.values()]
-            for seeds in runs.values()
-        ]
-        places = dict(zip(runs, np.arange(len(runs)) + offset, strict=True))
-        means = np.array([np.mean(each) for each in values])
-        spreads = np.array([np.std(each, ddof=1) if len(each) > 1 else 0.0 for each in values])
-        where = list(places.values())
-        axes.bar(where, means, 0.38, yerr=spreads, capsize=3, color=colour, alpha=0.8, label=part)
-        for place, mean in zip(where, means, strict=True):
-            axes.annotate(
-                f"{mean:.3f}", (place, 0), (0, 4), xycoords=("data", "axes fraction"), rotation=90,
-                textcoords="offset points", ha="center", va="bottom", color="white", fontsize=8,
-            )  # fmt: skip
-        printed = [(places[name], getattr(book[name], part)) for name in runs if name in book]
-        label = "the book's, one run each" if part == "val" else None
-        if printed:
-            axes.plot(*zip(*printed, strict=True), "kD", markersize=5, label=label)
-        lowest = min(lowest, *(means - spreads), *(value for _, value in printed))
-    axes.set_xticks(range(len(runs)), list(runs), rotation=30, ha="right")
-    bottom = np.floor(20 * lowest - 1) / 20
-    axes.set(title=title, ylabel=f"accuracy, from {bottom:.2f} up", ylim=(bottom, 1.005))
-    axes.grid(axis="y", alpha=0.3)
-    axes.set_axisbelow(True)
-    figure.legend(loc="outside lower right", ncols=3)
-    return png(figure)
 
 
 def small_multiples(runs: Runs, title: str) -> bytes:

@@ -60,7 +60,7 @@ def test_results_of_the_variants_are_compared_with_each_other_and_with_the_book(
     card = files["cards/baseline.md"].decode()
     assert "| val | 0.7500 ± 0.0707 |" in card
     assert "2 networks, which differ in their seed: 1, 3." in card
-    pictures = {"accuracy.png", "curves.png", "pairs.png"}
+    pictures = {"curves.png", "pairs.png"}
     cards = {f"cards/{name}.md" for name in ("baseline", "width")}
     tables = {"results.json", "table.md", "pairs.csv", "scores.csv", "trials.csv"}
     tables.add("trials_pairs.csv")

@@ -16,7 +16,6 @@ from tests.zoo.runs import some_accuracy
 from zoo import plotting
 from zoo.comparison import Difference
 from zoo.summary import Run
-from zoo.variants import Accuracies
 
 Curves = Sequence[Sequence[float]]
 
@@ -34,10 +33,6 @@ def runs(train: Sequence[float], val: Sequence[float], *curves: Curves) -> dict[
     }
 
 
-A, B = runs([0.9, 0.92, 0.94], [0.8, 0.84, 0.88]), runs([0.99], [0.86])
-BOOK = {"a": Accuracies(train=0.93, val=0.89), "unknown": Accuracies(train=0.1, val=0.1)}
-
-
 def draw(function: Callable[..., bytes], *arguments: Any) -> Figure:
     """Call a function that draws; return the figure in place of the PNG."""
     with mock.patch.object(sys.modules[function.__module__], "png", lambda figure: figure):
@@ -47,31 +42,6 @@ def draw(function: Callable[..., bytes], *arguments: Any) -> Figure:
 
 def words(texts: Any) -> list[str]:
     return [text.get_text() for text in texts]
-
-
-def test_bars_are_the_mean_accuracies_in_words_too_with_their_deviations() -> None:
-    axes: Any = draw(plotting.bars, {"a": A, "b": B}, {}, "Accuracy on cifar10").axes[0]
-    assert axes.get_title() == "Accuracy on cifar10"
-    assert words(axes.get_xticklabels()) == ["a", "b"]
-    bars = sorted(axes.patches, key=lambda bar: float(bar.get_x()))
-    assert [bar.get_height() for bar in bars] == pytest.approx([0.92, 0.84, 0.99, 0.86])
-    assert [to_hex(bar.get_facecolor()) for bar in bars] == 2 * [TRAIN_COLOUR, VAL_COLOUR]
-    in_words = {text.xy[0]: text.get_text() for text in axes.texts}
-    assert in_words == {-0.2: "0.920", 0.2: "0.840", 0.8: "0.990", 1.2: "0.860"}
-    errors: Any = [c.errorbar for c in axes.containers if hasattr(c, "errorbar")]
-    segments = [line[:, 1].tolist() for each in errors for line in each[2][0].get_segments()]
-    # Sample standard deviations; a single seed has none.
-    ends = [[0.9, 0.94], [0.99, 0.99], [0.8, 0.88], [0.86, 0.86]]
-    assert [pytest.approx(each) for each in ends] == segments
-
-
-def test_accuracies_of_the_book_are_marked_where_there_are_some() -> None:
-    figure, without = (draw(plotting.bars, {"b": B, "a": A}, book, "") for book in (BOOK, {}))
-    marks = [line for line in figure.axes[0].lines if line.get_marker() == "D"]
-    points = sorted(tuple(np.asarray(line.get_xydata())[0]) for line in marks)
-    assert points == [pytest.approx((0.8, 0.93)), pytest.approx((1.2, 0.89))]
-    assert "the book's, one run each" in words(figure.legends[0].get_texts())
-    assert words(without.legends[0].get_texts()) == ["train", "val"]
 
 
 def test_panel_has_the_mean_and_the_range_of_the_seeds_per_epoch() -> None:
