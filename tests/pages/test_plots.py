@@ -39,7 +39,7 @@ def test_page_is_the_source_with_the_library_and_keeps_what_dvc_replaces() -> No
     [
         ("show", ".", 3, 3),
         ("diff HEAD~1 HEAD", ".", 3, 3),
-        pytest.param("show", "zoo", 0, 3, marks=needs_zoo),
+        pytest.param("show", "zoo", 0, 2, marks=needs_zoo),
     ],
 )
 def test_charts_are_drawn_without_a_network(
