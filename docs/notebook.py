@@ -15,7 +15,6 @@ try:
     import dvc.api
     import torch
     import torch.nn.functional as F
-    from matplotlib.figure import Figure
     from PIL import Image
     from torch import Tensor, nn
 
@@ -58,12 +57,7 @@ for name, part in (("train", train), ("val", val)):
     counts = [f"{sum(part.labels == i)} {classes[i]}" for i in numbers]
     print(f"{name} images, {part.source}: {', '.join(counts)}")
 # %%
-rows = [torch.cat([*train.images[train.labels == i][:10]], dim=2) for i in numbers]
-figure = Figure(figsize=(8, len(classes)), layout="constrained")
-axes = figure.subplots()
-axes.imshow(torch.cat(rows, dim=1).permute(1, 2, 0), interpolation="nearest")
-axes.set(xticks=[], yticks=[16 + 32 * i for i in numbers], yticklabels=classes)
-show(plotting.png(figure))
+show(plotting.samples(train.images.numpy(), train.labels.numpy(), classes, train.source))
 
 
 # %% [markdown]
