@@ -50,7 +50,7 @@ def test_commands_do_what_the_page_shows(page: Path, here: Path) -> None:
         pytest.importorskip("ray", reason="it takes the extra `cluster`")
         alone = ray_alone()
         # Its reader wants more seeds, and everything else is up to date since zoo.md.
-        edit(here / "zoo/params.yaml", "runs: []", "runs: [fast-11]")
+        edit(here / "zoo/params.yaml", "  seeds:\n  - 1\n", "  seeds: [1, 11]\n")
     with alone:
         for block in blocks(page.read_text(encoding="utf-8")):
             if not block.mark.startswith("not run:"):
