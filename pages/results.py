@@ -90,11 +90,8 @@ def _trials() -> str:
 
 
 def _ideas() -> str:
-    rows = [
-        f"`{r['a']}` | {r['on']} | {_limits(r)} | {r['alone']} | {r['answer']}" for r in _primary()
-    ]
-    head = "variant | images | difference: | 95% interval of eight | ± by itself: | answer"
-    return _table(head, rows)
+    rows = [f"`{r['a']}` | {_limits(r)} | {r['alone']} | {r['answer']}" for r in _primary()]
+    return _table("variant | difference: | 95% interval of eight | ± by itself: | answer", rows)
 
 
 def _scores() -> str:

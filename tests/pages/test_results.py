@@ -37,6 +37,6 @@ def test_tables_are_of_the_runs_and_comparisons_that_are_there(
     (tmp_path / "zoo/scores.csv").write_text("variant,trainings,accuracy\nres,5,0.9000\n")
     show = results.RESULTS
     assert show["compared"]("deep", "res") == "undecided (-0.0090, -0.0190 to +0.0010)"
-    row = "| `deep` | val | +0.0010 | -0.0060 to +0.0080 | 0.0050 | equivalent |\n"
+    row = "| `deep` | +0.0010 | -0.0060 to +0.0080 | 0.0050 | equivalent |\n"
     assert show["ideas"]().endswith(f"|\n{row}")
     assert show["scores"]().endswith("\n| `res` | 5 | 0.9000 |\n")
