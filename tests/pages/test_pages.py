@@ -55,6 +55,8 @@ def test_commands_do_what_the_page_shows(page: Path, here: Path) -> None:
         for block in blocks(page.read_text(encoding="utf-8")):
             if not block.mark.startswith("not run:"):
                 check(block, here, f"{page.name}, line {block.line}")
+    if page.name == "cluster.md":
+        assert (here / "zoo/runs/fast-11/accuracy.json").exists()
 
 
 def check(block: Block, folder: Path, place: str) -> None:
