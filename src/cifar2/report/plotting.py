@@ -61,38 +61,49 @@ def surest(answers: Sequence[Prediction], images: NDArray[np.uint8], title: str)
     return _images(answers, images, title, "There are no images of other classes")
 
 
-@default_style
 def samples(
     images: NDArray[np.uint8], labels: NDArray[np.int64], classes: Sequence[str], title: str
 ) -> bytes:
     """Draw the first eight images of each class, [N, 3, H, W], a class a row; return the PNG."""
-    figure = Figure(figsize=(10, 0.6 + 1.2 * len(classes)), dpi=100, layout="constrained")
-    figure.suptitle(_plain(title), wrap=True)
-    grid = figure.subplots(len(classes), 8, squeeze=False)
-    for label, (name, row) in enumerate(zip(classes, grid, strict=True)):
-        for axes in row:
-            axes.axis("off")
-        for axes, index in zip(row, np.flatnonzero(labels == label), strict=False):
-            axes.imshow(images[index].transpose(1, 2, 0), interpolation="nearest")
-        row[0].set_title(_plain(name), fontsize=9, loc="left")
-    return png(figure)
+    rows = []
+    for label, name in enumerate(classes):
+        first = images[np.flatnonzero(labels == label)[:8]]
+        rows.append([(image, "" if number else name) for number, image in enumerate(first)])
+    return _grid(rows, title, lines=1)
 
 
-@default_style
 def _images(
     predictions: Sequence[Prediction], images: NDArray[np.uint8], title: str, without: str
 ) -> bytes:
-    figure = Figure(figsize=(10, 6.4), dpi=100, layout="constrained")
+    cells = []
+    for each in predictions:
+        answer = f"{each.actual}\n→ {each.predicted} {each.confidence:.2f}"
+        cells.append((images[each.image], answer))
+    rows = [cells[start : start + 8] for start in range(0, len(cells) or 1, 8)]
+    return _grid(rows, title if cells else f"{title}\n{without}", lines=2)
+
+
+@default_style
+def _grid(rows: Sequence[Sequence[tuple[NDArray[np.uint8], str]]], title: str, lines: int) -> bytes:
+    """Draw rows of up to eight images [3, H, W], each with a caption above; return the PNG.
+
+    All of them are in one system of axes, because a system for each takes many times as long.
+
+    Args:
+        lines: how many lines a caption has.
+    """
+    height = 1.08 + 0.15 * lines  # of a row, where an image has 1
+    figure = Figure(figsize=(10, 0.4 + 1.15 * height * len(rows)), dpi=100, layout="constrained")
     figure.suptitle(_plain(title), wrap=True)
-    if not predictions:
-        figure.text(0.5, 0.5, without, ha="center", fontsize=16)
-    grid = figure.subplots(4, 8, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, prediction in zip(grid.flat, predictions, strict=False):
-        axes.imshow(images[prediction.image].transpose(1, 2, 0), interpolation="nearest")
-        answer = f"{prediction.actual}\n→ {prediction.predicted} {prediction.confidence:.2f}"
-        axes.set_title(_plain(answer), fontsize=9)
+    axes = figure.subplots()
+    axes.axis("off")
+    for number, row in enumerate(rows):
+        top = height * number
+        for left, (image, caption) in zip(np.arange(8) * 1.1, row, strict=False):
+            extent = (left, left + 1, top + 1, top)
+            axes.imshow(image.transpose(1, 2, 0), interpolation="nearest", extent=extent)
+            axes.text(left, top - 0.04, _plain(caption), fontsize=9, va="bottom")
+    axes.set(xlim=(0, 8.7), ylim=(height * (len(rows) - 1) + 1, 1 - height))
     return png(figure)
 
 
