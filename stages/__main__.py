@@ -1,5 +1,8 @@
 """Run a stage: python stages NAME --option PATH …"""
 
+import contextlib
+import gc
+import os
 import sys
 from pathlib import Path
 
@@ -17,4 +20,12 @@ if __name__ == "__main__":
             raise
         print(f"{error} in {sys.executable}: activate the environment", file=sys.stderr)
         sys.exit(2)
-    _stage.run(sys.argv[1:])
+    gc.set_threshold(100_000)  # torch makes so many objects that searching them takes half a second
+    try:
+        _stage.run(sys.argv[1:])
+    except SystemExit as end:
+        # Nothing needs what Python does at its end, which takes a second after torch was imported.
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 0)
