@@ -83,8 +83,8 @@ def main(
     with snapshot.kept(_stage.scratch(snapshots), key) as kept:
         done = _resume(state, kept, run.train)
         best = kept.content["best"] if kept.content else None  # the weights of the best epoch
-        with progress.reported(history, run.train.epochs, done) as report:
-            try:
+        try:
+            with progress.reported(history, run.train.epochs, done) as report:
                 fit = loop.fit(state, to_train, to_validate, run)
                 while len(done) - _best(done) < patience and (epoch := next(fit, None)):
                     _check(epoch, run.train.lr)
@@ -96,11 +96,11 @@ def main(
                     values = [list(each) for each in done]
                     kept.put({"state": state_dict, "history": values, "best": best})
                     report(epoch)
-            except _stage.Stopped as stop:
-                saved = kept.content["state"]["epoch"] if kept.content else 0
-                stop.note = f" after epoch {saved} of {run.train.epochs}"
-                stop.note += "; the same run continues from there"
-                raise
+        except _stage.Stopped as stop:
+            saved = kept.content["state"]["epoch"] if kept.content else 0
+            stop.note = f" after epoch {saved} of {run.train.epochs}"
+            stop.note += "; the same run continues from there"
+            raise
     if len(done) < run.train.epochs:
         since = f"val loss was lowest in epoch {_best(done)}"
         print(f"train.patience: {since}; ended after epoch {len(done)}", file=sys.stderr)
@@ -123,11 +123,8 @@ def _resume(state: State, kept: Snapshot, run: Train) -> list[Epoch]:
     if kept.content is None:
         return []
     state.load_state_dict(kept.content["state"])
-    print(
-        f"continuing after epoch {state.epoch} of {run.epochs}; to train from the beginning, remove"
-        f" {path}",
-        file=sys.stderr,
-    )
+    since = f"continuing after epoch {state.epoch} of {run.epochs}"
+    print(f"{since}; to train from the beginning, remove {path}", file=sys.stderr)
     return [Epoch(*values) for values in kept.content["history"]]
 
 
@@ -138,7 +135,6 @@ def _best(done: Sequence[Epoch]) -> int:
 
 def _check(epoch: Epoch, lr: float) -> None:
     if not math.isfinite(epoch.train_loss + epoch.val_loss):
-        raise UserError(
-            f"train.lr: at {lr:g} the loss became {epoch.train_loss} (val: {epoch.val_loss}) in"
-            f" epoch {epoch.epoch}; try a smaller one, -S train.lr={lr / 10:g}"
-        )
+        became = f"became {epoch.train_loss} (val: {epoch.val_loss}) in epoch {epoch.epoch}"
+        hint = f"try a smaller one, -S train.lr={lr / 10:g}"
+        raise UserError(f"train.lr: at {lr:g} the loss {became}; {hint}")
