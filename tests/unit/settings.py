@@ -33,7 +33,7 @@ evaluation: {mirror: true, test: false}
 """)
 PLAIN = _flat("""
 train: {optimizer: sgd, lr: 0.1, momentum: 0.0, nesterov: false, schedule: none, hardest: 1.0,
-        class_weights: none, seed: 0, precision: float32}
+        class_weights: none, seed: 0, threads: 1, precision: float32}
 regularization: {l2: 0.0, weight_decay: 0.0, label_smoothing: 0.0}
 augment: {flip: false, crop: 0}
 """)

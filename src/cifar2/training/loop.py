@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import lr_scheduler
 
 from cifar2.inference import evaluation
@@ -103,8 +107,7 @@ def start(model: nn.Module, settings: Params, images: int) -> State:
             optimizer = torch.optim.Adam(parameters, run.lr, weight_decay=decay, fused=True)
         case "adamw":
             optimizer = torch.optim.AdamW(parameters, run.lr, weight_decay=decay, fused=True)
-    counts = [_trained_on(epoch, images, run) for epoch in range(run.epochs)]
-    steps = sum(math.ceil(count / run.batch_size) for count in counts)
+    steps = sum(math.ceil(_trained_on(i, images, run) / run.batch_size) for i in range(run.epochs))
     scheduler: lr_scheduler.LRScheduler | None
     match run.schedule:
         case "none":
@@ -153,6 +156,10 @@ def fit(
     those whose loss was highest when they were last trained on (after Jiang et al., *Accelerating
     Deep Learning by Focusing on the Biggest Losers*, 2019). The values of train are of these.
 
+    On the CPU, each of `train.threads` threads does both passes for a part of a batch by itself, if
+    the network is `_divisible`. So threads wait for each other twice a step, not at each layer. The
+    parts' gradients are added in a fixed order: the bytes depend on the number of threads alone.
+
     Args:
         train, val: normalized images, float32 [N, 3, size, size], and labels, int64 [N], on the
             model's device.
@@ -160,52 +167,75 @@ def fit(
     run, penalty = settings.train, settings.regularization
     images, labels = train
     model, optimizer = state.model, state.optimizer
+    parameters = list(model.parameters())
     augmented = settings.augment.flip or settings.augment.crop > 0
+    bfloat16 = run.precision == "bfloat16"
     weights = _balanced(labels.cpu()).to(images) if run.class_weights == "balanced" else None
-    autocast = torch.autocast(images.device.type, torch.bfloat16, run.precision == "bfloat16")
-    while state.epoch < run.epochs:
-        model.train()
-        count = _trained_on(state.epoch, len(labels), run)
-        permutation = torch.randperm(count, generator=state.order).to(labels.device)
-        if count < len(labels):
-            permutation = state.losses.argsort(descending=True, stable=True)[permutation]
-        if augmented:
-            drawn = augment.draw(len(labels), images.shape[-1], settings.augment, state.order)
-            rows, columns = (lines.to(images.device) for lines in drawn)
-        outputs = []
-        for batch in permutation.split(run.batch_size):
+
+    def learn(part: Tensor, share: float) -> tuple[Tensor, ...]:
+        """Return the logits of a part of a batch, and its share of each parameter's gradient."""
+        x = augment.take(images, part, rows[part], columns[part]) if augmented else images[part]
+        # Without its cache, because all threads would share it.
+        with torch.autocast(images.device.type, torch.bfloat16, bfloat16, cache_enabled=False):
+            logits = model(x)
+            loss = F.cross_entropy(
+                logits,
+                labels[part],
+                reduction="mean" if weights is None else "none",
+                label_smoothing=penalty.label_smoothing,
+            )
+        if weights is not None:
+            loss = (weights[part] * loss).mean()
+        if penalty.l2:
+            loss = loss + penalty.l2 * sum(p.pow(2).sum() for p in parameters)
+        return logits.detach().float(), *torch.autograd.grad(share * loss, parameters)
+
+    validate = partial(evaluation.compute_logits, model, mirror=False, upright=True)
+    threads = run.threads if _divisible(model) else 1
+    with ThreadPoolExecutor(threads, "part", torch.set_num_threads, (1,)) as pool:
+        on_each: Callable[..., Any] = pool.map if threads > 1 else map
+        while state.epoch < run.epochs:
+            model.train()
+            count = _trained_on(state.epoch, len(labels), run)
+            permutation = torch.randperm(count, generator=state.order).to(labels.device)
+            if count < len(labels):
+                permutation = state.losses.argsort(descending=True, stable=True)[permutation]
             if augmented:
-                x = augment.take(images, batch, rows[batch], columns[batch])
-            else:
-                x = images[batch]
-            with autocast:
-                logits = model(x)
-                loss = F.cross_entropy(
-                    logits,
-                    labels[batch],
-                    reduction="mean" if weights is None else "none",
-                    label_smoothing=penalty.label_smoothing,
-                )
-            if weights is not None:
-                loss = (weights[batch] * loss).mean()
-            if penalty.l2:
-                loss = loss + penalty.l2 * sum(p.pow(2).sum() for p in model.parameters())
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if state.scheduler:
-                state.scheduler.step()
-            outputs.append(logits.detach().float())
-        # The values come from the logits at the end: during an epoch nothing waits for the device.
-        train_logits, train_labels = torch.cat(outputs), labels[permutation]
-        state.losses[permutation] = F.cross_entropy(train_logits, train_labels, reduction="none")
-        val_logits = evaluation.compute_logits(model, val[0], mirror=False, upright=True)
-        val_labels = val[1]
-        state.epoch += 1
-        yield Epoch(
-            state.epoch,
-            train_loss=evaluation.loss(train_logits, train_labels),
-            train_accuracy=evaluation.accuracy(train_logits, train_labels),
-            val_loss=evaluation.loss(val_logits, val_labels),
-            val_accuracy=evaluation.accuracy(val_logits, val_labels),
-        )
+                drawn = augment.draw(len(labels), images.shape[-1], settings.augment, state.order)
+                rows, columns = (lines.to(images.device) for lines in drawn)
+            outputs: list[Tensor] = []
+            for batch in permutation.split(run.batch_size):
+                parts = batch.chunk(threads)
+                shares = [len(part) / len(batch) for part in parts]
+                logits, *gradients = zip(*on_each(learn, parts, shares), strict=True)
+                for parameter, of_parts in zip(parameters, gradients, strict=True):
+                    # Always in the same order, and in memory as the weights: fused Adam needs it.
+                    parameter.grad = reduce(torch.add, of_parts).contiguous()
+                optimizer.step()
+                if state.scheduler:
+                    state.scheduler.step()
+                outputs.extend(logits)
+            # The values come from the logits at the end: in an epoch nothing waits for the device.
+            train_logits, train_labels = torch.cat(outputs), labels[permutation]
+            losses = F.cross_entropy(train_logits, train_labels, reduction="none")
+            state.losses[permutation] = losses
+            val_logits, val_labels = torch.cat([*on_each(validate, val[0].chunk(threads))]), val[1]
+            state.epoch += 1
+            yield Epoch(
+                state.epoch,
+                train_loss=evaluation.loss(train_logits, train_labels),
+                train_accuracy=evaluation.accuracy(train_logits, train_labels),
+                val_loss=evaluation.loss(val_logits, val_labels),
+                val_accuracy=evaluation.accuracy(val_logits, val_labels),
+            )
+
+
+def _divisible(model: nn.Module) -> bool:
+    """Return whether a model on the CPU treats each image by itself, and draws no random numbers.
+
+    Batch normalisation in each part of a batch by itself would be another network (ghost batch
+    normalisation: Hoffer et al., *Train Longer, Generalize Better*, 2017); and threads that draw
+    from one generator would draw in another order each time.
+    """
+    apart = not any(isinstance(each, (_BatchNorm, _DropoutNd)) for each in model.modules())
+    return apart and next(model.parameters()).device.type == "cpu"

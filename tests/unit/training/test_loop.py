@@ -140,11 +140,12 @@ def logits_in(train: Callable[[], None], model: nn.Module) -> Tensor:
 
 
 SLOW = ("airbench", "netresdeep", "vgg")  # these take seconds
-
-
-@pytest.mark.parametrize(
+EACH = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in list_models()]
 )
+
+
+@EACH
 def test_two_epochs_in_float64_are_those_of_the_chapter_s_loop(name: str) -> None:
     """In float64 two loops differ only where one has an error; the last batch is smaller."""
     count, batch_size = 36, 8
@@ -181,6 +182,34 @@ def test_two_epochs_in_float64_are_those_of_the_chapter_s_loop(name: str) -> Non
         assert epoch.train_accuracy == evaluation.accuracy(of_epoch, labels[order])
 
 
+# Parts of a batch
+
+
+@EACH
+def test_threads_take_parts_of_a_batch_where_images_are_treated_one_by_one(name: str) -> None:
+    """The parts give the same bytes each time, and the network of whole batches up to rounding.
+
+    Batches have seven images and at last three, so that the parts differ in size. Networks with
+    batch normalisation or dropout are trained on whole batches.
+    """
+    data = some_images(10)[0].double(), torch.arange(10) % 2
+    changes = {"train__epochs": 3, "train__hardest": 0.5, "train__class_weights": "balanced"}
+    changes |= {"train__batch_size": 7, "regularization__l2": 0.01, "augment__crop": 2}
+    networks, sizes = [], []
+    for threads in (1, 2, 2):
+        torch.manual_seed(0)
+        networks.append(build(name).double())
+        batches = inputs_of(networks[-1], train_only=True)
+        fit(networks[-1], data, train__threads=threads, train__lr=0.01, **changes)
+        sizes.append(sorted(len(batch) for batch in batches))
+    whole, parts, again = (each.state_dict() for each in networks)
+    assert sizes[0] == [3, 5, 5, 7]
+    divided = name in ("net", "netdepth", "netres", "netwidth", "vgg")
+    assert sizes[1] == ([1, 2, 2, 2, 3, 3, 3, 4] if divided else sizes[0])
+    torch.testing.assert_close(parts, whole, rtol=1e-9, atol=1e-12)
+    assert all(torch.equal(parts[key], again[key]) for key in parts)
+
+
 # Optimizers and schedules
 
 
@@ -200,6 +229,22 @@ def test_optimizer_is_torch_s_with_the_settings(name: str, kind: type, own: dict
     (group,) = optimizer.param_groups
     assert group["params"] == list(model.parameters())
     assert group.items() >= ({"lr": 0.1, "weight_decay": 0.5} | own).items()
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_step_of_each_optimizer_is_the_one_after_a_plain_backward_pass(name: str) -> None:
+    """Fused steps go through weights and gradients in the order of memory, and check nothing."""
+    images, labels = some_images()
+    images = images.contiguous(memory_format=torch.channels_last)  # as the stage has them
+    torch.manual_seed(0)
+    ours = build("netstem")
+    theirs = copy.deepcopy(ours)
+    optimizer = loop.start(theirs, plain(train__optimizer=name), len(labels)).optimizer
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    F.cross_entropy(theirs(images[order]), labels[order]).backward()
+    optimizer.step()
+    fit(ours, (images, labels), train__optimizer=name, train__batch_size=10, train__lr=0.1)
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
 
 
 def cosine(steps: int) -> list[float]:
