@@ -3,6 +3,7 @@
 The layers are those of `cifar2`, where its slips are put right; the order of calls is the book's.
 """
 
+import sys
 from collections.abc import Iterable
 from types import MethodType
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from bench.machine import ROOT
+from bench import ROOT
 from cifar2 import models, params
+from cifar2.data import dataset
 from cifar2.models._layers import Conv2d
 
 Loader = Iterable[tuple[Tensor, Tensor]]
@@ -113,3 +116,27 @@ def validate(model: nn.Module, loader: Loader) -> float:
             total += labels.shape[0]
             correct += int((predicted == labels).sum())
     return correct / total
+
+
+def main() -> None:
+    """Train a network on a device for some epochs: python -m bench.chapter NAME DEVICE EPOCHS.
+
+    Section 8.4.3: the images stay on the host, and go to the device a batch at a time.
+    """
+    name, device, epochs = sys.argv[1:]
+    model = get_model(name).to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    loaders = []
+    for part in ("train", "val"):
+        images, labels, *_ = dataset.load(ROOT / f"data/cifar2/{part}.pt")
+        pairs: Any = [*zip(dataset.normalize(images).contiguous(), labels.tolist(), strict=True)]
+        loaders.append(DataLoader(pairs, batch_size=64, shuffle=part == "train"))
+    for epoch in range(1, 1 + int(epochs)):
+        moved = [((x.to(device), y.to(device)) for x, y in loader) for loader in loaders]
+        train_epoch(model, optimizer, moved[0])
+        validate(model, moved[1])
+        print(f"epoch {epoch}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

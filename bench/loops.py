@@ -1,149 +1,107 @@
-"""What is measured: the chapter's loop, this project's, epochs beside other work, and bytes."""
+"""What is measured: both ways to train, and whether a GPU gives the same bytes.
 
-import io
-import statistics
-import subprocess
+Everything runs as a process of its own, as users start it.
+"""
+
+import contextlib
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from subprocess import PIPE, STDOUT, Popen, run
+from typing import IO, Any
 
-import torch
-from torch import Tensor
-from torch.utils.data import DataLoader
+import yaml
 
-from bench import chapter
-from bench.machine import ROOT
-from cifar2 import models, params
-from cifar2.data import dataset
-from cifar2.inference import device
-from cifar2.report import series
-from cifar2.training import loop
+from bench import ROOT
+from cifar2 import params
 
-Labelled = tuple[Tensor, Tensor]
+SCRATCH = tempfile.TemporaryDirectory()
 PRECISIONS = ("float32", "tf32", "bfloat16")
-# What runs beside an epoch. Each prints a line when it is under way.
-OTHERS = [
-    "print(flush=True)",
-    "print(flush=True)\nwhile True: pass",
-    "from bench import loops\nfor _ in loops.short_epochs({!r}): print(flush=True)",
-]
 
 
-def load(folder: Path, place: str) -> list[Labelled]:
-    """Return the normalised images and the labels of train and of val."""
-    parts = [dataset.load(folder / f"{name}.pt") for name in ("train", "val")]
-    return [(dataset.normalize(part.images.to(place)), part.labels.to(place)) for part in parts]
+def stage(name: str, **train: Any) -> list[str]:
+    """Return the words after `python` that train a network by the stage `train`, in a new folder.
+
+    The last one is the file of the network.
+
+    Args:
+        train: settings of this group; the others are those of params.yaml.
+    """
+    settings = params.load(ROOT / "params.yaml").model_dump(mode="json")
+    settings["model"]["name"], settings["train"] = name, settings["train"] | train
+    folder = Path(tempfile.mkdtemp(dir=SCRATCH.name))
+    (folder / "settings").write_text(yaml.safe_dump(settings))
+    names = ("settings", "history", "snapshots", "model")
+    places = [word for each in names for word in (f"--{each}", f"{folder / each}")]
+    return ["stages", "train", "--data", "data/cifar2", *places]
 
 
-def settings(name: str, **train: Any) -> params.Params:
-    """Return the default settings for a network, with changes to the group `train`."""
-    run = params.load(ROOT / "params.yaml")
-    model = run.model.model_copy(update={"name": name})
-    return run.model_copy(update={"model": model, "train": run.train.model_copy(update=train)})
+@contextlib.contextmanager
+def started(words: list[str]) -> Iterator[IO[str]]:
+    """Run Python, and stop it at the end of the context; yield what it prints."""
+    command = [sys.executable, *words]
+    with Popen(command, cwd=ROOT, stdout=PIPE, stderr=STDOUT, text=True) as process:
+        assert process.stdout
+        yield process.stdout
+        process.terminate()
 
 
-def started(run: params.Params, train: Labelled) -> loop.State:
-    tf32 = run.train.precision == "tf32"
-    device.prepare(str(train[0].device), threads=run.train.threads, tf32=tf32)
-    torch.manual_seed(run.train.seed)
-    model = models.get_model(run.model.name, 2, **run.model.config()).to(train[0].device)
-    return loop.start(model, run, len(train[1]))
+def epochs_of(lines: IO[str]) -> Iterator[float]:
+    """Yield the time of each line about an epoch."""
+    return (time.perf_counter() for line in lines if "epoch" in line)
 
 
-def project_epochs(run: params.Params, train: Labelled, val: Labelled) -> Iterator[None]:
-    with tempfile.TemporaryDirectory() as folder, series.opened(Path(folder)) as live:
-        for epoch in loop.fit(started(run, train), train, val, run):
-            series.append(live, epoch)
-            yield
+def seconds(words: list[str], count: int, beside: list[str] | None = None) -> float:
+    """Return the mean time of an epoch, of `count` after the first, beside another process."""
+    with contextlib.ExitStack() as stack:
+        if beside:
+            next(epochs_of(stack.enter_context(started(beside))))  # it is under way
+        times = [*epochs_of(stack.enter_context(started(words)))]
+    return (times[-1] - times[0]) / count
 
 
-def chapter_epochs(run: params.Params, train: Labelled, val: Labelled) -> Iterator[None]:
-    """The chapter's loop (section 8.4.3): images on the host, a batch at a time to the device."""
-    place = train[0].device
-    torch.manual_seed(run.train.seed)
-    model = chapter.get_model(run.model.name).to(place)
-    optimizer = torch.optim.SGD(model.parameters(), lr=run.train.lr)
-    loaders = []
-    for (images, labels), shuffle in ((train, True), (val, False)):
-        pairs: Any = [*zip(images.cpu().contiguous(), labels.tolist(), strict=True)]
-        loaders.append(DataLoader(pairs, run.train.batch_size, shuffle))
-    for _ in range(run.train.epochs):
-        moved = [((x.to(place), y.to(place)) for x, y in loader) for loader in loaders]
-        chapter.train_epoch(model, optimizer, moved[0])
-        chapter.validate(model, moved[1])
-        yield
+def epochs(names: list[str], device: str, count: int) -> None:
+    """Time epochs of both ways to train, and of ours beside another training of its kind.
 
-
-def seconds(epochs: Iterator[object]) -> float:
-    """Return how long the next epoch takes; at its end, either loop has waited for a GPU."""
-    start = time.perf_counter()
-    next(epochs)
-    return time.perf_counter() - start
-
-
-def beside_the_chapter(names: list[str], count: int, train: Labelled, val: Labelled) -> None:
-    """Time epochs of both loops, in turn, so that a noisy machine hits both."""
-    print("\nseconds per epoch: training, validation, logging (median, range)")
-    print(f"{'network':<11} {'chapter':>22} {'project':>22} {'ratio':>6}")
+    They run in turn, so that a noisy machine hits all three.
+    """
+    print("\nseconds per epoch: training, validation, logging (median and range of three)")
+    titles = f"{'chapter':>22}{'project':>22}{'beside a training':>22}"
+    print(f"{'network':<11}{titles}  chapter  beside, in times of project's")
     for name in names:
-        run = settings(name, epochs=1 + count)
-        both = chapter_epochs(run, train, val), project_epochs(run, train, val)
-        times = [[seconds(epochs) for epochs in both] for _ in range(1 + count)]
-        loops = [sorted(each) for each in zip(*times[1:], strict=True)]
-        theirs, ours = (statistics.median(each) for each in loops)
-        ranges = [f"({each[0]:.3f}-{each[-1]:.3f})" for each in loops]
-        print(f"{name:<11} {theirs:8.3f} {ranges[0]} {ours:8.3f} {ranges[1]} {theirs / ours:6.2f}")
+        rounds = []
+        for _ in range(3):
+            chapter = ["-m", "bench.chapter", name, device, str(1 + count)]
+            alone, beside = (stage(name, device=device, epochs=1 + count) for _ in range(2))
+            others = None, None, stage(name, device=device, epochs=100_000)
+            timed = zip((chapter, alone, beside), others, strict=True)
+            rounds.append([seconds(words, count, other) for words, other in timed])
+        columns = [sorted(each) for each in zip(*rounds, strict=True)]
+        cells = "".join(f" {each[1]:7.3f} ({each[0]:.3f}-{each[2]:.3f})" for each in columns)
+        ratios = [columns[i][1] / columns[1][1] for i in (0, 2)]
+        print(f"{name:<11}{cells}  {ratios[0]:7.2f}  {ratios[1]:6.2f}", flush=True)
 
 
-def beside_other_work(names: list[str], count: int) -> None:
-    """Time short epochs alone, beside a busy process, and beside another training."""
-    print("\nan epoch of 20 steps beside other work, in ms, and how many times alone")
-    print(f"{'network':<11} {'alone':>6} {'busy process':>14} {'another training':>17}")
-    for name in names:
-        epochs = short_epochs(name)
-        times = []
-        for program in OTHERS:
-            command = [sys.executable, "-c", program.format(name)]
-            with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as other:
-                assert other.stdout and other.stdout.readline()
-                times.append(statistics.median([seconds(epochs) for _ in range(1 + count)][1:]))
-                other.kill()
-        cells = [f"{1e3 * each:.0f} ({each / times[0]:.1f})" for each in times[1:]]
-        print(f"{name:<11} {1e3 * times[0]:6.0f} {cells[0]:>14} {cells[1]:>17}")
-
-
-def short_epochs(name: str) -> Iterator[None]:
-    """Train on random images, for 20 steps an epoch."""
-    run = settings(name, epochs=100_000)
-    images = torch.randint(256, (20 * run.train.batch_size, 3, 32, 32), dtype=torch.uint8)
-    train = dataset.normalize(images), torch.arange(len(images)) % 2
-    return project_epochs(run, train, (train[0][:100], train[1][:100]))
-
-
-def on_a_gpu(names: list[str], train: Labelled, val: Labelled) -> None:
+def same_bytes(names: list[str], device: str) -> None:
+    """Check that a network gets the same weights twice, and after a stop."""
     print("\nsame bytes twice, and after a stop")
-    print("network      float32     tf32 bfloat16  resumed")
+    print("network    " + "".join(f"{each:>9}" for each in (*PRECISIONS, "resumed")))
     for name in names:
-        runs = [settings(name, epochs=2, precision=each) for each in PRECISIONS]
-        same = [trained(run, train, val) == trained(run, train, val) for run in runs]
-        same.append(trained(runs[0], train, val) == trained(runs[0], train, val, stop=True))
-        print(f"{name:<11}", *(f"{'same' if each else 'DIFFER':>8}" for each in same))
+        weights = []
+        for precision in PRECISIONS:
+            both = [stage(name, device=device, epochs=4, precision=precision) for _ in range(2)]
+            weights.append([weights_of(words) for words in both])
+        stopped = stage(name, device=device, epochs=4)
+        with started(stopped) as lines:
+            next(epochs_of(lines))
+        weights.append([weights[0][0], weights_of(stopped)])
+        cells = "".join(f"{'same' if one == two else 'DIFFER':>9}" for one, two in weights)
+        print(f"{name:<11}{cells}", flush=True)
 
 
-def trained(run: params.Params, train: Labelled, val: Labelled, stop: bool = False) -> bytes:
-    """Return the bytes of a network's weights; stopped after its first epoch, and resumed."""
-    state = started(run, train)
-    if stop:
-        next(loop.fit(state, train, val, run))
-        saved = io.BytesIO()
-        torch.save(state.state_dict(), saved)
-        saved.seek(0)
-        state = started(run, train)
-        torch.manual_seed(0)  # whatever another process did
-        state.load_state_dict(torch.load(saved, map_location="cpu", weights_only=True))
-    list(loop.fit(state, train, val, run))
-    weights = state.model.state_dict().values()
-    return b"".join(each.cpu().contiguous().numpy().tobytes() for each in weights)
+def weights_of(words: list[str]) -> bytes:
+    """Train to the end; return the content of the network's file."""
+    run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
+    return Path(words[-1]).read_bytes()
