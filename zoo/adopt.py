@@ -2,9 +2,8 @@
 
 For each variant, the recorded code and the present code train side by side: for a few epochs, on a
 part of the data, with the variant's own settings and one seed. If every output is the same, byte
-for byte, DVC's lock file gets the present code. The network of the main pipeline counts as one more
-variant. The recorded code is that of the latest commit that agrees with the lock file in all but
-data and results.
+for byte, DVC's lock file gets the present code. The recorded code is that of the latest commit that
+agrees with the lock file in all but data and results.
 """
 
 import importlib.metadata
@@ -26,7 +25,7 @@ import yaml
 
 from cifar2 import files
 from zoo import ROOT, lock
-from zoo.lock import Repo, Stage
+from zoo.lock import ZOO, Repo, Stage
 from zoo.run import Failed, Files, Task, call, copy_code, outputs_of
 
 EPOCHS = 8  # so that a training with `train.hardest` has an epoch on all images, and others
@@ -39,7 +38,6 @@ PATHS = (
     "src", "stages", "weights", "zoo/*.py", "*.yaml", "zoo/*.yaml", "pyproject.toml",
     ".dvc/config", ".dvcignore", "zoo/.dvc/config", "zoo/.dvcignore",
 )  # fmt: skip
-MAIN = "main pipeline"
 
 
 class Refused(Exception):
@@ -49,21 +47,20 @@ class Refused(Exception):
 class Training(NamedTuple):
     """A training and the stages that take its network, of which at least one is outdated."""
 
-    folder: str  # of the DVC project, from the root
-    settings: list[str]  # files, from that folder
+    settings: list[str]  # files, from the folder of the zoo
     stages: list[Stage]  # all of these
     outdated: list[Stage]
 
 
-Trainings = dict[str, Training]  # by run of the zoo, or MAIN
+Trainings = dict[str, Training]  # by run
 
 
 def adopt() -> int:
     """Record the present code where it gives the recorded bytes; return the exit status."""
     with lock.alone(), tempfile.TemporaryDirectory() as scratch:
         lock.compose()
-        with lock.opened() as zoo, lock.opened(ROOT) as main:
-            outdated = _outdated_trainings(main.index.stages, zoo)
+        with lock.opened() as repo:
+            outdated = _outdated_trainings(repo)
             if not outdated:
                 print("zoo: every training has the present code")
                 return 0
@@ -74,7 +71,7 @@ def adopt() -> int:
             refused = _adopt(outdated, present, Path(scratch) / "recorded")
             for name, reason in refused.items():
                 print(f"{name}: refused: {reason}")
-            if outdated.keys() - refused.keys() - {MAIN}:
+            if outdated.keys() - refused.keys():
                 lock.compare()
     print(f"zoo: {len(outdated) - len(refused)} trainings adopted, {len(refused)} refused")
     return 1 if refused else 0
@@ -96,10 +93,8 @@ def _adopt(outdated: Trainings, present: Path, scratch: Path) -> dict[str, str]:
             except Refused as error:
                 refused |= dict.fromkeys(seeds, str(error))
                 continue
-            seconds = time.monotonic() - start
-            numbers = ", ".join(name.rpartition("-")[2] for name in seeds)
-            adopted = "adopted" if variant in seeds else f"adopted for seeds {numbers}"
-            print(f"{variant}: all bytes are the same ({seconds:.0f} s); {adopted}", flush=True)
+            same = f"all bytes are the same ({time.monotonic() - start:.0f} s)"
+            print(f"{variant}: {same}; {len(seeds)} adopted", flush=True)
         for name in tasks:
             del left[name]
     reason = "no commit has the code that it was trained with"
@@ -107,16 +102,14 @@ def _adopt(outdated: Trainings, present: Path, scratch: Path) -> dict[str, str]:
     return refused | dict.fromkeys(left, reason)
 
 
-def _outdated_trainings(main: list[Stage], zoo: Repo) -> Trainings:
+def _outdated_trainings(repo: Repo) -> Trainings:
     """Return the trainings and evaluations that are outdated; other stages are cheap to run."""
-    stages = {MAIN: [stage for stage in main if stage.name in ("train", "evaluate")]}
     trainings: Trainings = {}
-    for name, each in (stages | lock.runs(zoo)).items():
+    for name, each in lock.runs(repo).items():
         if outdated := list(filter(lock.is_outdated, each)):
             deps = [dep.def_path for stage in each for dep in stage.deps]
             settings: list[str] = [*dict.fromkeys(d for d in deps if d.startswith("settings/"))]
-            place = (".", ["params.yaml"]) if name == MAIN else ("zoo", settings)
-            trainings[name] = Training(*place, each, outdated)
+            trainings[name] = Training(settings, each, outdated)
     return trainings
 
 
@@ -134,17 +127,15 @@ def _recorded_code(trainings: Trainings, folder: Path) -> Iterator[tuple[Path, d
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")
         if _compose(folder):
-            copy_code(("dvc.lock", "zoo/dvc.lock"), ROOT, folder)
+            copy_code(["zoo/dvc.lock"], ROOT, folder)
             found = {}
-            for project in (".", "zoo"):
-                with lock.opened(folder / project) as repo:
-                    theirs = {stage.name: stage for stage in repo.index.stages}
-                    for name, training in trainings.items():
-                        stages = [theirs.get(stage.name) for stage in training.stages]
-                        if training.folder == project and all(stages):
-                            outdated = [theirs[stage.name] for stage in training.outdated]
-                            if all(map(lock.has_recorded_code, outdated)):
-                                found[name] = lock.task_of(name, stages)
+            with lock.opened(folder / "zoo") as repo:
+                theirs = {stage.name: stage for stage in repo.index.stages}
+                for name, training in trainings.items():
+                    stages = [theirs.get(stage.name) for stage in training.stages]
+                    outdated = [theirs.get(stage.name) for stage in training.outdated]
+                    if all(stages) and all(map(lock.has_recorded_code, outdated)):
+                        found[name] = lock.task_of(name, stages)
             yield folder, found
 
 
@@ -161,7 +152,7 @@ def _compose(project: Path) -> bool:
 def _hashes(project: Path, training: Training) -> dict[str, str]:
     """Return the hashes of a training's settings and code in a copy of the project, or in ROOT."""
     paths = [path for path in lock.task_of("", training.stages).inputs if not lock.is_data(path)]
-    return {path: lock.hash_of(project / training.folder / path) for path in ["dvc.yaml", *paths]}
+    return {path: lock.hash_of(project / "zoo" / path) for path in ["dvc.yaml", *paths]}
 
 
 def _differing(these: Mapping[str, object], those: Mapping[str, object]) -> str:
@@ -172,7 +163,7 @@ def _differing(these: Mapping[str, object], those: Mapping[str, object]) -> str:
 def _check(recorded: Path, present: Path, training: Training, recorded_task: Task) -> None:
     """Train and evaluate with both codes; raise Refused if libraries, settings or bytes differ."""
     _compare_libraries(recorded)
-    folders = recorded / training.folder, present / training.folder
+    folders = recorded / "zoo", present / "zoo"
     for path in training.settings:
         old, new = both = [yaml.safe_load((folder / path).read_bytes()) for folder in folders]
         for group in sorted(old.keys() & new.keys()):
@@ -190,9 +181,8 @@ def _check(recorded: Path, present: Path, training: Training, recorded_task: Tas
     for folder in folders:
         for path in filter(lock.is_data, tasks[1].inputs):
             batch_size = settings["train"]["batch_size"]
-            _write_part(ROOT / training.folder / path, folder / path, batch_size)
-    # Two trainings of more than one thread would wait for each other's threads.
-    with ThreadPoolExecutor(2 if settings["train"]["threads"] == 1 else 1) as pool:
+            _write_part(ZOO / path, folder / path, batch_size)
+    with ThreadPoolExecutor(2) as pool:  # of one thread each
         theirs, ours = pool.map(_outputs, ("recorded", "present"), tasks, folders)
     if differing := _differing(theirs, ours):
         raise Refused(f"the bytes differ: {differing}")
@@ -235,9 +225,8 @@ def _record(trainings: Trainings, copied: dict[str, dict[str, str]]) -> None:
         if reason := lock.change_beside_code(training.outdated):
             raise Refused(reason)
     for training in trainings.values():
-        folder = ROOT / training.folder
-        settings = lock.hash_of(folder / training.settings[-1])
+        settings = lock.hash_of(ZOO / training.settings[-1])
         for output in lock.task_of("", training.outdated).outputs:
             if output.endswith("/made_by"):
-                files.write(folder / output, f"{settings}\n".encode())
+                files.write(ZOO / output, f"{settings}\n".encode())
     lock.record([stage for training in trainings.values() for stage in training.outdated])
