@@ -67,9 +67,9 @@ def epochs(names: list[str], device: str, count: int) -> None:
 
     They run in turn, so that a noisy machine hits all three.
     """
-    print("\nseconds per epoch: training, validation, logging (median and range of three)")
+    print("\nseconds per epoch (median and range of three); chapter and beside, by project")
     titles = f"{'chapter':>22}{'project':>22}{'beside a training':>22}"
-    print(f"{'network':<11}{titles}  chapter  beside, in times of project's")
+    print(f"{'network':<11}{titles}{'chapter':>9}{'beside':>8}")
     for name in names:
         rounds = []
         for _ in range(3):
