@@ -143,7 +143,7 @@ def test_no_jobs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_merge_conflict_is_named_in_one_line(zoo: Path) -> None:
     for command, name in (
         *(("train", f"zoo/{name}") for name in ("dvc.lock", "dvc.yaml", "params.yaml")),
-        *(("train", "dvc.yaml"), ("adopt", "zoo/dvc.lock"), ("adopt", "dvc.lock")),
+        *(("train", "dvc.yaml"), ("adopt", "zoo/dvc.lock")),
     ):
         file = zoo / name
         content = file.read_bytes()
