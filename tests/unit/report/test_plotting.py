@@ -59,7 +59,8 @@ def assert_shows(figure: Figure, title: str, answers: dict[int, str]) -> None:
     for image, text, (number, words) in zip(axes.images, axes.texts, answers.items(), strict=True):
         assert text.get_text() == words
         assert np.array_equal(np.asarray(image.get_array()), IMAGES[number].transpose(1, 2, 0))
-        left, _, _, top = image.get_extent()
+        left, right, bottom, top = image.get_extent()
+        assert (right - left, bottom - top) == pytest.approx((1, 1))
         np.testing.assert_allclose(text.get_position(), (left, top), atol=0.1)
 
 
