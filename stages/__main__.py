@@ -28,4 +28,4 @@ if __name__ == "__main__":
         with contextlib.suppress(OSError):  # nobody reads it any more
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else 0)
+        os._exit(int(end.code or 0))
