@@ -17,6 +17,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5, help="epochs to count, after one")
     parser.add_argument("--gpu", action="store_true", help="check CUDA, and time it")
     arguments = parser.parse_args()
+    if arguments.epochs < 1 or (arguments.gpu and not torch.cuda.is_available()):
+        parser.error("--epochs must be 1 or more, and --gpu needs an NVIDIA GPU")
     kernels = torch.backends.cpu.get_cpu_capability()
     print(f"{os.cpu_count()} cores, {kernels} kernels, torch {torch.__version__}", flush=True)
     subprocess.run(["dvc", "repro", "--quiet", "filter"], cwd=ROOT, check=True)

@@ -67,17 +67,16 @@ def epochs(names: list[str], device: str, count: int) -> None:
 
     They run in turn, so that a noisy machine hits all three.
     """
-    print("\nseconds per epoch (median and range of three); chapter and beside, by project")
+    print("\nseconds per epoch, median and range of three; at the end, in times of the project's")
     titles = f"{'chapter':>22}{'project':>22}{'beside a training':>22}"
     print(f"{'network':<11}{titles}{'chapter':>9}{'beside':>8}")
     for name in names:
         rounds = []
         for _ in range(3):
             chapter = ["-m", "bench.chapter", name, device, str(1 + count)]
-            alone, beside = (stage(name, device=device, epochs=1 + count) for _ in range(2))
-            others = None, None, stage(name, device=device, epochs=100_000)
-            timed = zip((chapter, alone, beside), others, strict=True)
-            rounds.append([seconds(words, count, other) for words, other in timed])
+            ours = [stage(name, device=device, epochs=n) for n in (1 + count, 1 + count, 100_000)]
+            ways = (chapter, None), (ours[0], None), (ours[1], ours[2])
+            rounds.append([seconds(words, count, other) for words, other in ways])
         columns = [sorted(each) for each in zip(*rounds, strict=True)]
         cells = "".join(f" {each[1]:7.3f} ({each[0]:.3f}-{each[2]:.3f})" for each in columns)
         ratios = [columns[i][1] / columns[1][1] for i in (0, 2)]
