@@ -1,8 +1,7 @@
 """The machines of a Ray cluster do the zoo's runs.
 
 A run is a task of Ray. Its code and inputs come from here, and what it wrote comes back; a machine
-needs only the same environment. If the process or the machine that does a run dies, Ray gives the
-run to another.
+needs only the same environment. If a process or a machine dies, Ray gives its run to another.
 """
 
 from __future__ import annotations

@@ -133,7 +133,8 @@ def tasks(every: Runs, left: Runs) -> list[Task]:
         whole = training in outdated
         if not whole:
             with training.repo.lock:
-                training.checkout(allow_missing=True)
+                if not any(out.changed_cache() for out in training.outs if out.use_cache):
+                    training.checkout()
                 whole = training.changed()
         # All others, because some read what others write.
         found.append(task_of(name, every[name] if whole else others))

@@ -72,6 +72,9 @@ def test_what_is_missing_or_another(project: Path) -> None:
     assert reasons() == ["", "its result is missing: accuracy-2"]
     (project / "accuracy-1").write_text("2")
     assert reasons()[0] == "its result is not the recorded one: accuracy-1"
+    shutil.rmtree(project / ".dvc" / "cache")
+    (project / "model-1").write_text("2")  # another checkpoint, and the recorded one is lost
+    assert to_do(project)["1"] == ["train@1", "evaluate@1", "draw@1"]
 
 
 def test_lock_file_is_whole_although_its_writing_was_stopped(
