@@ -134,7 +134,7 @@ def tasks(every: Runs, left: Runs) -> list[Task]:
         if not whole:
             with training.repo.lock:
                 if not any(out.changed_cache() for out in training.outs if out.use_cache):
-                    training.checkout()  # which fails halfway if one is not in the cache
+                    training.checkout()  # fails if its weights are not in the cache
                 whole = training.changed()
         # All others, because some read what others write.
         found.append(task_of(name, every[name] if whole else others))
